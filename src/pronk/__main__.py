@@ -1,0 +1,5 @@
+"""``python -m pronk``: the same as the ``pronk`` command."""
+
+from pronk.cli.main import main
+
+main()
