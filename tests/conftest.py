@@ -1,0 +1,39 @@
+"""What every test shares."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any
+
+import anyio
+import pytest
+from tests.store.databases import cluster, database_url, opener
+
+__all__ = ["anyio_backend", "cluster", "database_url", "opener"]
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": True}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """End a coroutine that waits for ever from inside its loop, a little before the whole run is ended for it.
+
+    uvloop keeps to itself what a signal handler raises, so the plugin's alarm cannot fail a single test.
+    """
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            marker = item.get_closest_marker("timeout")
+            seconds = float(marker.args[0] if marker else config.getini("timeout"))
+            item.obj = _within(item.obj, 0.9 * seconds)
+
+
+def _within(test: Any, seconds: float) -> Any:
+    @functools.wraps(test)
+    async def limited(*args: Any, **values: Any) -> None:
+        with anyio.fail_after(seconds):
+            await test(*args, **values)
+
+    return limited
