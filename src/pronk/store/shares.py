@@ -1,0 +1,101 @@
+"""Whose turn it is: priority, then deadlines that are near, then fair shares of projects, their jobs and those's batches.
+
+A share is charged, in tokens, for what its batches are expected to use when a shard is claimed, and put right when the shard
+comes back. Shares only say who is next: what they do not know is served all the same.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from pronk.domain.shard import Progress
+from pronk.store.database import Row, Transaction
+
+LINE_EXTRA = 100
+"""What a line costs beside its tokens, so that lines count for something where an engine names no tokens."""
+
+LINE_WORK = 1000
+"""What a line is expected to cost while nothing is known of its batch."""
+
+LOOKS = 64
+"""How often one call looks for a batch; each look but the last puts right a share that was out of date."""
+
+
+class Flow(msgspec.Struct, frozen=True):
+    """The batches of one job of one project at one priority of one pool."""
+
+    pool: str
+    priority: int
+    project_id: str
+    job_id: str
+
+
+def flow_of(row: Row) -> Flow:
+    """Read which flow a batch belongs to."""
+    return Flow(row["pool"], row["priority"], row["project_id"], row["job_id"])
+
+
+def work_of(progress: Progress) -> int:
+    """Return what results have cost."""
+    return progress.usage.total_tokens + LINE_EXTRA * (progress.completed + progress.failed)
+
+
+def line_work_of(progress: Progress) -> int:
+    """Return what a line of these has cost."""
+    lines = progress.completed + progress.failed
+    return work_of(progress) // lines if lines else LINE_WORK
+
+
+def activate(tx: Transaction, flow: Flow) -> None:
+    """Say that a flow has a batch to be claimed."""
+    tx.many("activate_share", _both(flow))
+
+
+def charge(tx: Transaction, flow: Flow, work: int) -> None:
+    """Add to what a flow was given; less than nothing gives back."""
+    tx.many("charge_share", [{**share, "work": work} for share in _both(flow)])
+
+
+def pick(tx: Transaction, pool: str, *, is_for_deadlines: bool) -> str | None:
+    """Return the id of the batch to serve next. With `is_for_deadlines` one that is urgent goes first."""
+    urgent = tx.one("pick_urgent", pool=pool) if is_for_deadlines else None
+    if urgent is not None:
+        return str(urgent["id"])
+    for _ in range(LOOKS):
+        found = tx.one("pick_batch", pool=pool)
+        if found is None:
+            return None
+        if found["id"] is not None:
+            return str(found["id"])
+        if not _deactivate(tx, pool, found):
+            break
+    return _pick_any(tx, pool)
+
+
+def _deactivate(tx: Transaction, pool: str, empty: Row) -> bool:
+    """Switch off the share that led to nothing; False when there was none."""
+    values = {"pool": pool, "priority": empty["priority"]}
+    if empty["job_id"] is not None:
+        share = {"parent": empty["project_id"], "name": empty["job_id"], "version": empty["job_version"]}
+    elif empty["project_id"] is not None:
+        share = {"parent": "", "name": empty["project_id"], "version": empty["project_version"]}
+    else:
+        return False
+    tx.run("deactivate_share", **values, **share)
+    return True
+
+
+def _pick_any(tx: Transaction, pool: str) -> str | None:
+    found = tx.one("pick_any", pool=pool)
+    if found is None:
+        return None
+    activate(tx, flow_of(found))
+    return str(found["id"])
+
+
+def _both(flow: Flow) -> list[dict[str, object]]:
+    where = {"pool": flow.pool, "priority": flow.priority}
+    return [
+        {**where, "parent": "", "name": flow.project_id},
+        {**where, "parent": flow.project_id, "name": flow.job_id},
+    ]
