@@ -1,0 +1,1 @@
+"""References in, bytes the engine can use out."""

@@ -1,0 +1,104 @@
+"""A second try for a fetch that takes unusually long; whichever answers first counts and the other is ended.
+
+Nothing is started and no timer set for fetches that answer as usual: one task looks at those in the air now and then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+
+from pronk.domain.errors import PronkError
+
+V = TypeVar("V")
+
+_LOOK_EVERY = 0.1
+_SOONEST = 0.5
+_SHARE = 0.05
+_MOST_SAVED = 10.0
+
+
+class _Fetch(Generic[V]):
+    __slots__ = ("answers", "has_second", "once", "scope", "second", "started")
+
+    def __init__(self, once: Callable[[], Awaitable[V]], started: float) -> None:
+        self.once = once
+        self.started = started
+        self.scope = anyio.CancelScope()
+        self.second: anyio.CancelScope | None = None
+        self.answers: list[V] = []
+        self.has_second = False
+
+
+class Hedge(Generic[V]):
+    """Watches fetches while `run` runs; at most one in twenty gets a second try.
+
+    `now` gives seconds that never go back. What is unusual is learned as in TCP: mean and four mean deviations.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._air: set[_Fetch[V]] = set()
+        self._mean: float | None = None
+        self._deviation = 0.0
+        self._saved = _MOST_SAVED
+        self.second_tries = 0
+
+    async def fetch(self, once: Callable[[], Awaitable[V]]) -> V:
+        """Return what `once` returns, or what a second call of it returned sooner."""
+        fetch = _Fetch(once, self._now())
+        self._air.add(fetch)
+        try:
+            with fetch.scope:
+                fetch.answers.append(await once())
+        finally:
+            self._air.discard(fetch)
+            if fetch.second is not None:
+                fetch.second.cancel()
+        self._learn(self._now() - fetch.started)
+        return fetch.answers[0]
+
+    async def run(self) -> None:
+        """Look after fetches until cancelled."""
+        async with anyio.create_task_group() as group:
+            while True:
+                await anyio.sleep(_LOOK_EVERY)
+                self.look(group)
+
+    def look(self, group: TaskGroup) -> None:
+        """Start second tries for those that take unusually long."""
+        late = self._now() - self.patience()
+        for fetch in self._air:
+            if fetch.started < late and not fetch.has_second and self._saved >= 1.0:
+                self._saved -= 1.0
+                self.second_tries += 1
+                fetch.has_second = True
+                group.start_soon(self._second, fetch)
+
+    def patience(self) -> float:
+        """Return after how many seconds a fetch is late; for ever while nothing is known."""
+        if self._mean is None:
+            return float("inf")
+        return max(_SOONEST, self._mean + 4 * self._deviation)
+
+    async def _second(self, fetch: _Fetch[V]) -> None:
+        """A failure is nobody's: the first try goes on."""
+        with anyio.CancelScope() as fetch.second:
+            try:
+                answer = await fetch.once()
+            except PronkError:
+                return
+            if fetch in self._air:
+                fetch.answers.append(answer)
+                fetch.scope.cancel()
+
+    def _learn(self, seconds: float) -> None:
+        self._saved = min(_MOST_SAVED, self._saved + _SHARE)
+        if self._mean is None:
+            self._mean, self._deviation = seconds, seconds / 2
+            return
+        self._deviation += (abs(seconds - self._mean) - self._deviation) / 16
+        self._mean += (seconds - self._mean) / 32
