@@ -1,0 +1,1 @@
+"""The control plane: what happens to a batch when nobody looks."""

@@ -1,0 +1,1 @@
+"""The data plane: lease shards, run their requests, journal the results."""

@@ -1,0 +1,146 @@
+"""The way of one engine pool through a worker: lines fetched ahead, then as many in flight as the pool allows.
+
+Hands are fixed coroutines that take the next ready request, run it and hand its result to the shard; no task is made for a
+request. A slot is always taken before a request starts, and the next shard is open before the last one ends, so one slow
+tail never idles the engine.
+"""
+
+from __future__ import annotations
+
+import anyio
+
+from pronk.domain.ids import BatchId
+from pronk.worker.ports import EnginePort
+from pronk.worker.runner import Runner
+from pronk.worker.shard import OpenShard, Request
+from pronk.worker.waiting import Waiting
+
+LOOK_SECONDS = 0.05
+"""How often the pool's limit is looked at for room that has grown."""
+
+LOOKS_AHEAD = 4
+"""Lines that wait are enough for so many looks at the pace of late: opening a shard takes two synced transactions' time."""
+
+
+class Lane:
+    """Requests of one pool, from open shards to results."""
+
+    def __init__(self, engine: EnginePort, runner: Runner, *, fetchers: int) -> None:
+        self.engine = engine
+        self.shards: dict[tuple[BatchId, int, int], OpenShard] = {}
+        self._runner = runner
+        self._fetchers = fetchers
+        self._to_fetch: Waiting[Request] = Waiting()
+        self._ready: Waiting[Request] = Waiting()
+        self._hands = 0
+        self._limit = engine.limit
+        self._served = 0
+        self._wanted = self._limit + fetchers
+        self._is_draining = False
+        self._hunger = anyio.Event()
+
+    @property
+    def is_hungry(self) -> bool:
+        """Whether another shard should be opened, so that neither the fetchers nor the engine run dry."""
+        waiting = len(self._to_fetch) + len(self._ready)
+        return waiting < self._wanted and not self._is_draining
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that run or whose references are being fetched."""
+        return sum(len(shard.running) for shard in self.shards.values())
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        async with anyio.create_task_group() as group:
+            for _ in range(self._fetchers):
+                group.start_soon(self._fetch_ahead)
+            while True:
+                self._look()
+                while self._hands < self._limit and not self._is_draining:
+                    self._hands += 1
+                    group.start_soon(self._hand)
+                await anyio.sleep(LOOK_SECONDS)
+
+    def _look(self) -> None:
+        """Learn the pool's limit, and how many lines are gone before another shard can be there."""
+        self._limit = self.engine.limit
+        pace, self._served = self._served, 0
+        faded = int(0.9 * (self._wanted - self._limit - self._fetchers))
+        self._wanted = self._limit + self._fetchers + max(LOOKS_AHEAD * pace, faded)
+
+    async def wait_until_hungry(self) -> None:
+        """Return when another shard should be opened."""
+        while not self.is_hungry:
+            self._hunger = anyio.Event()
+            await self._hunger.wait()
+
+    def add(self, shard: OpenShard, requests: list[Request]) -> None:
+        """Take the lines of an opened shard."""
+        self.shards[shard.key] = shard
+        for request in requests:
+            (self._to_fetch if self._runner.names_media(request) else self._ready).push(request)
+
+    def drop(self, shard: OpenShard) -> None:
+        """Let go of a shard; what runs of it is aborted."""
+        shard.stop()
+        self.shards.pop(shard.key, None)
+
+    def drain(self) -> None:
+        """Start nothing new; what is in flight goes on."""
+        self._is_draining = True
+        for request in [*self._ready.clear(), *self._to_fetch.clear()]:
+            request.close()
+
+    async def _hand(self) -> None:
+        try:
+            while self._hands <= self._limit:
+                request = self._ready.pop_now() or await self._ready.pop()
+                await self._serve_row(request)
+        finally:
+            self._hands -= 1
+
+    async def _serve_row(self, request: Request | None) -> None:
+        """Serve a request and those next in line as long as they are of its shard: one scope for all of them.
+
+        A scope for each costs a tenth of what a request costs in all. One that is stopped ends the row.
+        """
+        assert request is not None  # noqa: S101
+        shard = request.shard
+        if shard.lease is not None and not shard.is_stopped:
+            await shard.lease.wait()
+        if shard.is_stopped:
+            request.close()
+            return
+        with anyio.CancelScope() as scope, shard.stoppable(scope):
+            while request is not None:
+                self._served += 1
+                if self.is_hungry:
+                    self._hunger.set()
+                await self._serve(request)
+                request = self._next_of(shard)
+
+    def _next_of(self, shard: OpenShard) -> Request | None:
+        following = self._ready.peek()
+        if following is None or following.shard is not shard or self._hands > self._limit:
+            return None
+        if shard.is_stopped or not shard.is_held:
+            return None
+        return self._ready.pop_now()
+
+    async def _fetch_ahead(self) -> None:
+        while True:
+            request = await self._to_fetch.pop()
+            if not request.shard.is_stopped:
+                with anyio.CancelScope() as scope, request.shard.stoppable(scope):
+                    await self._runner.prepare(request)
+            if self._is_draining or request.shard.is_stopped:
+                request.close()
+            else:
+                self._ready.push(request)
+
+    async def _serve(self, request: Request) -> None:
+        try:
+            request.shard.put(*await self._runner.run(request))
+        finally:
+            request.close()

@@ -1,0 +1,59 @@
+"""A line of things to be taken, first come first served; each arrival wakes one taker."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, TypeVar
+
+import anyio
+
+T = TypeVar("T")
+
+
+class Waiting(Generic[T]):
+    """An unbounded queue whose producers keep it short by looking at its length."""
+
+    def __init__(self) -> None:
+        self._items: deque[T] = deque()
+        self._takers: deque[anyio.Event] = deque()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def push(self, item: T) -> None:
+        """Add at the end."""
+        self._items.append(item)
+        if self._takers:
+            self._takers.popleft().set()
+
+    def clear(self) -> list[T]:
+        """Take everything."""
+        items, self._items = list(self._items), deque()
+        return items
+
+    def pop_now(self) -> T | None:
+        """Take the first if there is one."""
+        return self._items.popleft() if self._items else None
+
+    def peek(self) -> T | None:
+        """Return the first without taking it."""
+        return self._items[0] if self._items else None
+
+    async def pop(self) -> T:
+        """Take the first, waiting for one if need be."""
+        while not self._items:
+            called = anyio.Event()
+            self._takers.append(called)
+            try:
+                await called.wait()
+            except BaseException:
+                self._leave(called)
+                raise
+        return self._items.popleft()
+
+    def _leave(self, called: anyio.Event) -> None:
+        """A taker that goes away hands its call on."""
+        if not called.is_set():
+            self._takers.remove(called)
+        elif self._items and self._takers:
+            self._takers.popleft().set()
