@@ -1,0 +1,1 @@
+"""The HTTP contract: OpenAI's files, uploads, batches and models, and pronk's jobs."""

@@ -1,0 +1,215 @@
+"""A batch once more: the lines of it that failed, or all of them, as a new batch."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import anyio
+import msgspec
+from fastapi import APIRouter
+
+from pronk.api import documented, schemas
+from pronk.api.audit import Audit
+from pronk.api.auth import Caller
+from pronk.api.batch_wire import to_wire
+from pronk.api.batches import IdempotencyKey, fingerprint, input_file, made_before, read_window
+from pronk.api.catalog import Catalog
+from pronk.api.files import expiry, remember
+from pronk.api.names import BATCH, checked_id
+from pronk.api.parts import ApiParts, Parts
+from pronk.api.small import SmallBodies
+from pronk.blobs import CHUNK_BYTES
+from pronk.domain.batch import Batch, BatchStatus
+from pronk.domain.errors import BlobOutageError, ConflictError, InvalidRequestError, NotFoundError
+from pronk.domain.file import File
+from pronk.domain.ids import new_batch_id, new_file_id
+from pronk.linewise import picked, result_numbers
+from pronk.telemetry.traces import traceparent
+
+router = APIRouter(prefix="/v1", tags=["Batches"], route_class=SmallBodies)
+
+
+@router.post("/batches/{batch_id}/retry", responses=documented.CHANGING)
+async def retry_batch(
+    batch_id: str,
+    project: Caller,
+    parts: Parts,
+    *,
+    audit: Audit,
+    body: schemas.AnotherRun | None = None,
+    idempotency_key: IdempotencyKey = None,
+) -> schemas.Batch:
+    """Make a new batch of the lines that failed, expired or were cancelled, from a new file that holds only them.
+
+    What the body does not set is as in the batch before.
+    """
+    earlier = await parts.store.batches.get(project, checked_id(BATCH, batch_id))
+    idempotency = _idempotency("retry", earlier, idempotency_key, body)
+    before = await made_before(parts, project, idempotency)
+    if before is not None:
+        return to_wire(before)
+    file = await _input_of(parts, earlier)
+    draft = await _draft(parts, earlier, body or schemas.AnotherRun())
+    made = file if _ran_nothing(earlier) else await _failed_lines(parts, earlier, file)
+    draft = msgspec.structs.replace(draft, input_file_id=made.id)
+    added: str | None = None
+    try:
+        added = await parts.store.batches.add(draft, idempotency=idempotency)
+    finally:
+        if added != draft.id and made.id != file.id:
+            await _forget(parts, made)
+    await audit.note("batch.retry", added)
+    return to_wire(await parts.store.batches.get(project, added))
+
+
+@router.post("/batches/{batch_id}/clone", responses=documented.CHANGING)
+async def clone_batch(
+    batch_id: str,
+    project: Caller,
+    parts: Parts,
+    *,
+    audit: Audit,
+    body: schemas.AnotherRun | None = None,
+    idempotency_key: IdempotencyKey = None,
+) -> schemas.Batch:
+    """Make a new batch of the same input file. What the body does not set is as in the batch before."""
+    earlier = await parts.store.batches.get(project, checked_id(BATCH, batch_id))
+    idempotency = _idempotency("clone", earlier, idempotency_key, body)
+    before = await made_before(parts, project, idempotency)
+    if before is not None:
+        return to_wire(before)
+    await _input_of(parts, earlier)
+    draft = await _draft(parts, earlier, body or schemas.AnotherRun())
+    added = await parts.store.batches.add(draft, idempotency=idempotency)
+    await audit.note("batch.clone", added)
+    return to_wire(await parts.store.batches.get(project, added))
+
+
+async def _draft(parts: ApiParts, earlier: Batch, body: schemas.AnotherRun) -> Batch:
+    """Return the new batch, still with the earlier one's file; the job is looked up, as it is now."""
+    catalog = Catalog(parts.settings.jobs, parts.store.jobs, earlier.project_id)
+    job = (await catalog.get(earlier.job.id if body.job_id is None else body.job_id)).job
+    given = earlier.completion_window if body.completion_window is None else body.completion_window
+    window, seconds = read_window(given, job)
+    now = parts.second
+    return Batch(
+        id=new_batch_id(),
+        project_id=earlier.project_id,
+        status=BatchStatus.VALIDATING,
+        endpoint=earlier.endpoint,
+        input_file_id=earlier.input_file_id,
+        completion_window=window,
+        job=job,
+        created_at=now,
+        metadata=body.metadata if "metadata" in body.model_fields_set else earlier.metadata,
+        output_expires_after_seconds=earlier.output_expires_after_seconds,
+        expires_at=None if seconds is None else now + seconds,
+        traceparent=traceparent(),
+    )
+
+
+def _idempotency(
+    deed: str, earlier: Batch, key: str | None, body: schemas.AnotherRun | None
+) -> tuple[str, str] | None:
+    return (key, fingerprint([deed, earlier.id, body.model_dump() if body else {}])) if key else None
+
+
+async def _input_of(parts: ApiParts, batch: Batch) -> File:
+    try:
+        return await input_file(parts, batch.project_id, batch.input_file_id)
+    except NotFoundError as error:
+        raise InvalidRequestError(
+            f"The input file {batch.input_file_id!r} of batch {batch.id!r} is gone, deleted or expired; upload it again "
+            "and create a batch.",
+            param="batch_id",
+            code="input_file_gone",
+        ) from error
+
+
+def _ran_nothing(batch: Batch) -> bool:
+    """Return whether a batch was cancelled before its lines were counted, so that all of them are left.
+
+    Raises ConflictError for one that has not ended, InvalidRequestError for one that has nothing to try again.
+    """
+    if not batch.is_terminal:
+        raise ConflictError(
+            f"Batch {batch.id!r} is {batch.status}; wait for its end, or cancel it, before its failed lines are tried "
+            "again.",
+            code="batch_not_ended",
+        )
+    if batch.status is BatchStatus.FAILED:
+        raise _nothing(
+            f"Batch {batch.id!r} failed validation, so none of its lines ran; correct the file (see 'errors') and "
+            "create a batch of it."
+        )
+    if not batch.counts.total and batch.status is BatchStatus.CANCELLED:
+        return True
+    if batch.error_file_id is None:
+        raise _nothing(f"Batch {batch.id!r} has no failed line; there is nothing to try again.")
+    return False
+
+
+def _nothing(message: str) -> InvalidRequestError:
+    return InvalidRequestError(message, param="batch_id", code="nothing_to_retry")
+
+
+async def _failed_lines(parts: ApiParts, batch: Batch, file: File) -> File:
+    """Store the lines that failed as a file of their own."""
+    errors = await _error_file(parts, batch)
+    file_id, now = new_file_id(), parts.second
+    blob = f"files/{file_id}"
+    try:
+        numbers = await result_numbers(parts.blobs.stream(errors.blob))
+        size = await _copy(parts, picked(parts.blobs.stream(file.blob), numbers), blob)
+    except FileNotFoundError as error:
+        raise BlobOutageError(f"the bytes of {file.id} or {errors.id} are not in storage") from error
+    made = File(
+        id=file_id,
+        project_id=batch.project_id,
+        purpose="batch",
+        filename=_retry_name(file.filename),
+        bytes=size,
+        blob=blob,
+        created_at=now,
+        expires_at=expiry(parts.settings, "batch", None, now),
+    )
+    await remember(parts, made)
+    return made
+
+
+async def _forget(parts: ApiParts, made: File) -> None:
+    """Take back the file of a batch that was not made."""
+    with anyio.CancelScope(shield=True), anyio.move_on_after(5):
+        await parts.blobs.delete(await parts.store.files.delete(made.project_id, made.id))
+
+
+async def _copy(parts: ApiParts, lines: AsyncIterator[bytes], blob: str) -> int:
+    """Store lines in pieces worth a write; return how many bytes they are."""
+    held, size = bytearray(), 0
+    async with parts.blobs.writer(blob) as writer:
+        async for line in lines:
+            held += line
+            size += len(line)
+            if len(held) >= CHUNK_BYTES:
+                await writer.write(bytes(held))
+                held.clear()
+        await writer.write(bytes(held))
+    return size
+
+
+async def _error_file(parts: ApiParts, batch: Batch) -> File:
+    try:
+        return await parts.store.files.get(batch.project_id, batch.error_file_id or "", now=parts.second)
+    except NotFoundError as error:
+        raise InvalidRequestError(
+            f"The error file {batch.error_file_id!r} of batch {batch.id!r} is gone, deleted or expired, so nobody knows "
+            "which lines failed; run all of them again with a clone.",
+            param="batch_id",
+            code="error_file_gone",
+        ) from error
+
+
+def _retry_name(name: str) -> str:
+    stem, dot, ending = name.rpartition(".")
+    base, end = (stem, dot + ending) if stem else (name, "")
+    return f"{base.removesuffix('.retry')[:480]}.retry{end}"

@@ -1,0 +1,59 @@
+"""What ``/metrics`` answers: what this process and its workers measured, and how much there is to do."""
+
+from __future__ import annotations
+
+import anyio.to_thread
+
+from pronk.domain.errors import OutageError
+from pronk.settings import Settings
+from pronk.store.figures import Queue
+from pronk.store.store import Store
+from pronk.telemetry import OUTAGES, Folder, render, show
+from pronk.telemetry.metrics import BATCHES, QUEUE_AGE, QUEUE_LINES, SHARDS, WORKERS
+from pronk.telemetry.outages import part_of
+
+LOOK_SECONDS = 1.0
+"""How old an answer of the database may be, however often somebody scrapes."""
+
+
+def metrics_folder(settings: Settings) -> Folder:
+    """Return where the workers of a server write their metrics."""
+    return Folder(settings.data_dir / "metrics")
+
+
+class Scrape:
+    """Answers a scrape. While the database does not answer, what it said last stands, and the outage is said as well."""
+
+    def __init__(self, store: Store, folder: Folder, *, lease_seconds: float) -> None:
+        self._store = store
+        self._folder = folder
+        self._lease_seconds = lease_seconds
+        self._looked_at = float("-inf")
+
+    async def __call__(self) -> bytes:
+        await self._look()
+        show()
+        return await anyio.to_thread.run_sync(render, self._folder)
+
+    async def _look(self) -> None:
+        now = self._store.now()
+        if now - self._looked_at < LOOK_SECONDS:
+            return
+        self._looked_at = now
+        try:
+            queue = await self._store.figures.queue(seen_since=now - self._lease_seconds)
+        except OutageError as outage:
+            OUTAGES.wait(part_of(outage), self, doing="answering /metrics", error=str(outage))
+        else:
+            OUTAGES.over(self)
+            _set(queue, now)
+
+
+def _set(queue: Queue, now: float) -> None:
+    for status, batches in queue.batches.items():
+        BATCHES.labels(status).set(batches)
+    for state, shards in queue.shards.items():
+        SHARDS.labels(state).set(shards)
+    QUEUE_LINES.set(queue.lines)
+    QUEUE_AGE.set(max(0.0, now - queue.oldest_at) if queue.oldest_at is not None else 0)
+    WORKERS.set(queue.workers)

@@ -1,0 +1,1 @@
+"""The ``pronk`` command: arguments in, one call, nothing else."""

@@ -1,0 +1,99 @@
+"""Pictures of lines, through the server: small ones for lists, whole ones for looking. Never straight from the bucket.
+
+What a line may show is what its batch's job may read; limits, guards and caches are those of every fetch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import APIRouter, Depends, Request, Response
+
+from pronk.console import raw
+from pronk.console.batch import find_batch
+from pronk.console.desk import Desk, TheDesk, Viewer
+from pronk.console.guard import Guarded
+from pronk.console.index import queries
+from pronk.console.session import Session
+from pronk.domain.errors import NotFoundError
+from pronk.domain.reference import parse_reference
+from pronk.media.thumbs import Wanted
+
+router = APIRouter(
+    prefix="/batches/{batch_id}/lines/{number}/pictures/{place}", route_class=Guarded, include_in_schema=False
+)
+
+THUMB_EDGE: Final = 256
+THUMB_BYTES: Final = 15_000
+LARGE_EDGE: Final = 2048
+_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
+_HEADERS: Final = {
+    "content-security-policy": "default-src 'none'; sandbox",
+    "content-disposition": "inline",
+    "cache-control": "private, max-age=86400, immutable",
+}
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Which picture: of a batch, of a line, at which place of it from 0."""
+
+    batch_id: str
+    number: int
+    place: int
+
+    def etag(self, form: str) -> str:
+        """Return the tag of one of its forms; an input file never changes."""
+        return f'"{self.batch_id}.{self.number}.{self.place}.{form}"'
+
+
+@router.get("/thumb")
+async def show_thumb(
+    spot: Annotated[Spot, Depends()], request: Request, desk: TheDesk, viewer: Viewer
+) -> Response:
+    """A picture of at most 256 pixels and 15 kB."""
+    etag = spot.etag(str(THUMB_EDGE))
+    if request.headers.get("if-none-match") == etag:
+        await find_batch(desk, viewer.project, spot.batch_id)
+        return Response(status_code=304, headers={**_HEADERS, "etag": etag})
+    wanted = await _wanted(desk, viewer, spot)
+    wanted = msgspec.structs.replace(wanted, edge=THUMB_EDGE, max_bytes=THUMB_BYTES)
+    return _picture(*await desk.thumbs.small(wanted), etag)
+
+
+@router.get("/full")
+async def show_full(
+    spot: Annotated[Spot, Depends()], request: Request, desk: TheDesk, viewer: Viewer
+) -> Response:
+    """The picture at most 2048 pixels long, with ``size=whole`` as it is."""
+    wanted = await _wanted(desk, viewer, spot)
+    if request.query_params.get("size") == "whole":
+        return _picture(*await desk.thumbs.whole(wanted), spot.etag("whole"))
+    return _picture(*await desk.thumbs.small(wanted), spot.etag(str(LARGE_EDGE)))
+
+
+async def _wanted(desk: Desk, viewer: Session, spot: Spot) -> Wanted:
+    """Return the picture at a place of a line. Raises NotFoundError, or MediaError for a malformed reference."""
+    batch = await find_batch(desk, viewer.project, spot.batch_id)
+    index = desk.shelf.get(batch)
+    await index.until_begun()
+    line = await queries.find_line(index, spot.number)
+    asked = await raw.request_of(desk.parts, batch, line) if line is not None else b""
+    found = raw.pictures_of(asked, batch.endpoint)
+    if not 0 <= spot.place < len(found) or found[spot.place].kind != "image":
+        raise NotFoundError("This line has no such picture.", code="not_found")
+    return Wanted(
+        reference=parse_reference(found[spot.place].text, "image"),
+        policy=msgspec.structs.replace(batch.job.media, resize_to_pixels=0),
+        project=viewer.project,
+        since=float(batch.created_at),
+        edge=LARGE_EDGE,
+    )
+
+
+def _picture(data: bytes, type_: str, etag: str) -> Response:
+    if type_ not in _TYPES:
+        raise NotFoundError("This is not a picture that can be shown.", code="not_found")
+    return Response(data, headers={**_HEADERS, "etag": etag}, media_type=type_)

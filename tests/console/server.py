@@ -1,0 +1,90 @@
+"""The conformance suite's server with the console on it; pictures come through a real resolver, from ``data:`` URLs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Final
+
+import uvicorn
+from tests.conformance.server import Server
+from tests.media.pictures import png
+from tests.worker.world import World
+
+from pronk.api.app import create_api
+from pronk.api.parts import ApiParts, Engines
+from pronk.app.front import http_config
+from pronk.console.opening import add_console, open_console
+from pronk.journal import Journal
+from pronk.media.resolve import open_resolver
+
+CHAT: Final = "/v1/chat/completions"
+PICTURE: Final = "data:image/png;base64," + base64.b64encode(png()).decode()
+
+
+class ConsoleServer(Server):
+    """A running server with pages."""
+
+    async def _listen(self, world: World, pool: Engines, said: SimpleQueue[str | BaseException]) -> None:
+        parts = ApiParts(
+            store=world.store,
+            blobs=world.blobs,
+            journal=Journal(world.blobs),
+            settings=self.settings,
+            now=self.now,
+            pools={"default": pool},
+            resolver=world.media,
+            version="0.0.0",
+        )
+        async with (
+            open_resolver() as resolver,
+            open_console(parts, resolver.thumbs, {"default": world.pool}) as desk,
+        ):
+            app = create_api(parts)
+            add_console(app, desk)
+            server = uvicorn.Server(http_config(app, self.settings))
+            self._stop = lambda: setattr(server, "force_exit", True) or setattr(server, "should_exit", True)  # type: ignore[func-returns-value]
+            with socket.socket() as listener:
+                listener.bind(("127.0.0.1", 0))
+                listener.listen(1024)
+                self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+                said.put(self.url)
+                await server.serve([listener])
+
+
+@contextmanager
+def console_server(folder: Path, **settings: Any) -> Iterator[ConsoleServer]:
+    """Give a server that runs batches on a fake engine; it ends with the block."""
+    server = ConsoleServer(folder, has_worker=True, settings=settings)
+    said: SimpleQueue[str | BaseException] = SimpleQueue()
+    thread = threading.Thread(target=server.run, args=(said,), name="console")
+    thread.start()
+    first = said.get(timeout=20)
+    if isinstance(first, BaseException):
+        raise first
+    try:
+        yield server
+    finally:
+        server.stop()
+        thread.join(timeout=20)
+
+
+def line(number: int, text: str, *, picture: bool = True, **more: Any) -> dict[str, Any]:
+    """Return a request line about a picture; a reference in `reference` comes in its place."""
+    url = more.pop("reference", PICTURE)
+    parts: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": url}}] if picture else []
+    body = {
+        "model": more.pop("model", "m"),
+        "messages": [{"role": "user", "content": [*parts, {"type": "text", "text": text}]}],
+    }
+    return {"custom_id": more.pop("custom_id", f"r{number}"), "method": "POST", "url": CHAT, "body": body}
+
+
+def as_file(lines: list[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(one) + "\n" for one in lines).encode()
