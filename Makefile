@@ -1,0 +1,73 @@
+# Each target does its own set-up in .venv: Python 3.11 or newer and a package index are all it takes.
+.PHONY: help demo bench chaos test test-clients test-console test-scale test-stores test-vllm lint format lock reference
+
+help:
+	@echo "make demo        a batch over drawn pictures, all on real parts (KEEP=1 leaves the server running)"
+	@echo "make bench       how fast it is beside a bare loop and its peers (CASES=\"text images\")"
+	@echo "make test        every check and the whole test suite"
+	@echo "make chaos       kills, faults and damage in full (an hour or two)"
+	@echo "make test-clients  litellm and schemathesis against the API (some ten minutes)"
+	@echo "make test-stores   pictures from OpenStack Swift in two regions and from Azurite (Debian packages, npm)"
+	@echo "make test-console  every page of the console in a browser, light and dark, desktop and phone"
+	@echo "make test-scale  figures at full size, on a quiet machine"
+	@echo "make test-vllm   answers of a real vLLM (installs 3 GB once)"
+	@echo "make lint        the checks alone"
+	@echo "make format      put the code into its form"
+	@echo "make lock        new versions into requirements/*.txt"
+	@echo "make reference   write docs/reference.md anew"
+
+demo:
+	@scripts/setup demo
+	@.venv/bin/pronk demo $(if $(KEEP),--keep)
+
+bench:
+	@scripts/setup dev
+	@.venv/bin/pronk bench $(CASES)
+
+test:
+	@scripts/setup dev
+	@scripts/check tests
+
+chaos:
+	@scripts/setup dev
+	@.venv/bin/python -m pytest -q -s -m chaos tests/chaos
+
+test-clients:
+	@scripts/setup dev
+	@scripts/setup-clients
+	@.venv/bin/python -m pytest -q -m clients tests/conformance
+
+test-stores:
+	@scripts/setup dev
+	@scripts/setup-swift
+	@.venv/bin/python -m pytest -q -m "swift or azurite" tests/media
+
+test-scale:
+	@scripts/setup dev
+	@.venv/bin/python -m pytest -q -m scale tests
+
+test-console:
+	@scripts/setup dev
+	@.venv/bin/python -m pytest -q -m "console or not console" tests/console
+
+test-vllm:
+	@scripts/setup dev
+	@scripts/setup-vllm
+	@.venv/bin/python -m pytest -q -m vllm --log-cli-level=INFO tests/vllm
+
+lint:
+	@scripts/setup dev
+	@scripts/check
+
+format:
+	@scripts/setup dev
+	@.venv/bin/ruff check --fix-only --quiet .
+	@.venv/bin/ruff format .
+
+lock:
+	@scripts/setup dev
+	@scripts/lock
+
+reference:
+	@scripts/setup dev
+	@.venv/bin/python scripts/reference.py
