@@ -71,6 +71,7 @@ API_CODES: Final[Mapping[str, str]] = {
     "file_too_large": "413: the file is over `max_file_bytes`",
     "foreign_origin": "403: a page of another site sent it, to a server without keys",
     "idempotency_conflict": "409: the same Idempotency-Key came with another body",
+    "input_damaged": "400: a file of the batch has changed in storage, so no line of it is run again",
     "input_file_gone": "400: the batch's input file is gone, so it cannot be run again",
     "insufficient_scope": "403: the key lacks the scope, or is not one of the default project",
     "internal_error": "500: a fault of pronk's own; the message has a reference to the log",

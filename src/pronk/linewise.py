@@ -46,12 +46,10 @@ async def result_numbers(chunks: AsyncIterable[bytes]) -> array[int]:
 
 
 async def picked(chunks: AsyncIterable[bytes], numbers: array[int]) -> AsyncIterator[bytes]:
-    """Yield the lines with these ascending `numbers`, each with a newline."""
+    """Yield the lines with these ascending `numbers`, each with a newline. Reads to the end, so that sums can be checked."""
     wanted = iter(numbers)
     following = next(wanted, None)
     async for number, line in numbered(chunks):
         if number == following:
             yield line + b"\n"
             following = next(wanted, None)
-            if following is None:
-                return

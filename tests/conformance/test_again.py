@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from openai import OpenAI
 from tests.conformance.conftest import line, lines
+from tests.conformance.server import running_server
 from tests.conformance.test_batches import create, read, until_ended
 
 Upload = Callable[[bytes], str]
@@ -106,6 +111,36 @@ def test_files_that_are_gone_are_named(client: OpenAI, http: httpx2.Client, uplo
     for deed in ("retry", "clone"):
         refused = again(http, batch.id, deed)
         assert (refused.status_code, refused.json()["error"]["code"]) == (400, "input_file_gone")
+
+
+def test_files_that_changed_in_storage_are_not_run_again(tmp_path: Path) -> None:
+    with (
+        running_server(tmp_path, has_worker=True) as server,
+        httpx2.Client(base_url=server.url) as http,
+        OpenAI(base_url=f"{server.url}/v1", api_key="none") as client,
+    ):
+        file = client.files.create(file=("a.jsonl", MIXED.encode()), purpose="batch").id
+        batch = until_ended(client, create(client, file))
+        for name in (batch.error_file_id, batch.input_file_id):
+            path = server.blobs_folder / "files" / str(name)
+            whole, before = path.read_bytes(), server.blobs()
+            path.write_bytes(
+                whole.replace(b"r4", b"r5").replace(b"no such", b"so much").replace(b"422", b"423")
+            )
+            assert path.read_bytes() != whole
+            refused = again(http, batch.id)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (400, "input_damaged")
+            assert server.blobs() == before
+            path.write_bytes(whole)
+        made = again(http, batch.id).json()["input_file_id"]
+        data = (server.blobs_folder / "files" / made).read_bytes()
+        (row,) = rows(tmp_path, made)
+    assert row == (len(data), hashlib.sha256(data).hexdigest())
+
+
+def rows(folder: Path, file_id: str) -> list[tuple[int, str]]:
+    with closing(sqlite3.connect(folder / "pronk.db")) as database:
+        return database.execute("SELECT bytes, sha256 FROM file WHERE id = ?", (file_id,)).fetchall()
 
 
 def test_a_clone_runs_the_same_file(client: OpenAI, http: httpx2.Client, upload: Upload) -> None:

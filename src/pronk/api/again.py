@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator
 
 import anyio
@@ -20,9 +21,16 @@ from pronk.api.parts import ApiParts, Parts
 from pronk.api.small import SmallBodies
 from pronk.blobs import CHUNK_BYTES
 from pronk.domain.batch import Batch, BatchStatus
-from pronk.domain.errors import BlobOutageError, ConflictError, InvalidRequestError, NotFoundError
+from pronk.domain.errors import (
+    BlobOutageError,
+    ConflictError,
+    InputLostError,
+    InvalidRequestError,
+    NotFoundError,
+)
 from pronk.domain.file import File
 from pronk.domain.ids import new_batch_id, new_file_id
+from pronk.inputs import checked
 from pronk.linewise import picked, result_numbers
 from pronk.telemetry.traces import traceparent
 
@@ -154,15 +162,17 @@ def _nothing(message: str) -> InvalidRequestError:
 
 
 async def _failed_lines(parts: ApiParts, batch: Batch, file: File) -> File:
-    """Store the lines that failed as a file of their own."""
+    """Store the lines that failed as a file of their own; of files that have changed in storage nothing is stored."""
     errors = await _error_file(parts, batch)
     file_id, now = new_file_id(), parts.second
     blob = f"files/{file_id}"
     try:
-        numbers = await result_numbers(parts.blobs.stream(errors.blob))
-        size = await _copy(parts, picked(parts.blobs.stream(file.blob), numbers), blob)
-    except FileNotFoundError as error:
-        raise BlobOutageError(f"the bytes of {file.id} or {errors.id} are not in storage") from error
+        numbers = await result_numbers(checked(parts.blobs.stream(errors.blob), errors))
+        size, sha256 = await _copy(parts, picked(checked(parts.blobs.stream(file.blob), file), numbers), blob)
+    except InputLostError as lost:
+        if lost.code == "input_missing":
+            raise BlobOutageError(f"the bytes of {file.id} or {errors.id} are not in storage") from lost
+        raise InvalidRequestError(lost.message, param="batch_id", code=lost.code) from lost
     made = File(
         id=file_id,
         project_id=batch.project_id,
@@ -172,6 +182,7 @@ async def _failed_lines(parts: ApiParts, batch: Batch, file: File) -> File:
         blob=blob,
         created_at=now,
         expires_at=expiry(parts.settings, "batch", None, now),
+        sha256=sha256,
     )
     await remember(parts, made)
     return made
@@ -183,18 +194,19 @@ async def _forget(parts: ApiParts, made: File) -> None:
         await parts.blobs.delete(await parts.store.files.delete(made.project_id, made.id))
 
 
-async def _copy(parts: ApiParts, lines: AsyncIterator[bytes], blob: str) -> int:
-    """Store lines in pieces worth a write; return how many bytes they are."""
-    held, size = bytearray(), 0
+async def _copy(parts: ApiParts, lines: AsyncIterator[bytes], blob: str) -> tuple[int, str]:
+    """Store lines in pieces worth a write; return how many bytes they are and their SHA-256 in hex digits."""
+    held, size, digest = bytearray(), 0, hashlib.sha256()
     async with parts.blobs.writer(blob) as writer:
         async for line in lines:
             held += line
             size += len(line)
+            digest.update(line)
             if len(held) >= CHUNK_BYTES:
                 await writer.write(bytes(held))
                 held.clear()
         await writer.write(bytes(held))
-    return size
+    return size, digest.hexdigest()
 
 
 async def _error_file(parts: ApiParts, batch: Batch) -> File:

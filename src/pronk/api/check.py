@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
 import anyio
@@ -74,6 +75,7 @@ async def _checked(parts: ApiParts, batch: Batch, file: File) -> tuple[Report, F
         blob=blob,
         created_at=parts.second,
         expires_at=parts.second + DETAILS_SECONDS,
+        sha256=details.digest.hexdigest(),
     )
     await remember(parts, made)
     return report, made
@@ -84,6 +86,7 @@ class _Details:
 
     def __init__(self, writer: BlobWriter) -> None:
         self.size = 0
+        self.digest = hashlib.sha256()
         self._writer = writer
         self._held = bytearray()
         self._turn = anyio.Lock()
@@ -97,6 +100,7 @@ class _Details:
         async with self._turn:
             data, self._held = bytes(self._held), bytearray()
             self.size += len(data)
+            self.digest.update(data)
             await self._writer.write(data)
 
 
