@@ -9,6 +9,7 @@ from tests.store.scenes import (
     ELSEWHERE,
     LATE,
     NOW,
+    WORKER,
     ask,
     done,
     start_batch,
@@ -40,6 +41,33 @@ async def test_a_small_batch_is_next_behind_ten_large_ones_of_another_project(st
     await served(store, 25)
     small = await start_batch(store)
     assert small in await served(store, 2)
+
+
+async def test_who_has_enough_of_one_project_is_given_only_others_whose_turn_it_is(store: Store) -> None:
+    large = [await start_batch(store, shards=100, lines=500, project=ELSEWHERE) for _ in range(10)]
+    assert await served(store, 1) == large[:1]
+    beside = {(0, ELSEWHERE)}
+    assert await store.shards.claim("default", WORKER, until=LATE, beside=beside) is None
+    small = await start_batch(store, shards=1)
+    found = await store.shards.claim("default", WORKER, until=LATE, beside=beside)
+    assert found is not None
+    assert found[0].id == small
+    assert await store.shards.claim("default", WORKER, until=LATE, beside=beside) is None
+    urged = await start_batch(store, shards=1, project=ELSEWHERE, priority=1)
+    found = await store.shards.claim("default", WORKER, until=LATE, beside=beside)
+    assert found is not None
+    assert found[0].id == urged
+
+
+async def test_who_was_served_more_is_not_let_in_between(store: Store) -> None:
+    await start_batch(store, shards=9)
+    busy = await start_batch(store, shards=9, project=ELSEWHERE)
+    assert busy in await served(store, 4)
+    claim = await take(store)
+    other = ELSEWHERE if claim.batch_id != busy else DEFAULT_PROJECT
+    behind = DEFAULT_PROJECT if other == ELSEWHERE else ELSEWHERE
+    assert await store.shards.claim("default", WORKER, until=LATE, beside={(0, other)}) is None
+    assert await store.shards.claim("default", WORKER, until=LATE, beside={(0, behind)}) is not None
 
 
 async def test_a_small_batch_is_next_behind_ten_large_ones_of_its_own_job(store: Store) -> None:

@@ -28,6 +28,8 @@ HOT: dict[str, dict[str, object]] = {
     "pick_batch": {"pool": "default"},
     "pick_urgent": {"pool": "default"},
     "pick_any": {"pool": "default"},
+    "list_level_projects": {"pool": "default", "priority": 0},
+    "pick_of_project": {"pool": "default", "priority": 0, "project_id": "proj_1"},
     "claim_shard": {
         "batch_id": "batch_5",
         "worker_id": "worker_7",

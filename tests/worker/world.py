@@ -159,17 +159,21 @@ class World:
         self.store = Store(open_database(folder))
         self.media = FakeMedia()
         self.limits = Limits()
-        self.tuning = Tuning(heartbeat_seconds=0.02, flush_seconds=0.02, idle_seconds=0.01, grace_seconds=5)
+        self.tuning = Tuning(
+            heartbeat_seconds=0.02, flush_seconds=0.02, idle_seconds=0.01, turn_seconds=0.01, grace_seconds=5
+        )
         self.policy = RetryPolicy(max_tries=3)
         self.now = time.time
         self.waits: list[float] = []
 
-    async def add_file(self, data: bytes, *, expires_at: int | None = None) -> File:
+    async def add_file(
+        self, data: bytes, *, expires_at: int | None = None, project: ProjectId = DEFAULT_PROJECT
+    ) -> File:
         file_id = new_file_id()
         await self.blobs.put(f"files/{file_id}", data)
         file = File(
             id=file_id,
-            project_id=DEFAULT_PROJECT,
+            project_id=project,
             purpose="batch",
             filename="input.jsonl",
             bytes=len(data),
@@ -184,10 +188,11 @@ class World:
     async def add_batch(
         self, data: bytes, *, endpoint: str = CHAT, job: Job | None = None, **more: Any
     ) -> BatchId:
-        file = await self.add_file(data, expires_at=more.pop("file_expires_at", None))
+        project = more.pop("project", DEFAULT_PROJECT)
+        file = await self.add_file(data, expires_at=more.pop("file_expires_at", None), project=project)
         batch = Batch(
             id=new_batch_id(),
-            project_id=DEFAULT_PROJECT,
+            project_id=project,
             status=BatchStatus.VALIDATING,
             endpoint=endpoint,
             input_file_id=file.id,

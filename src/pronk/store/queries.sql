@@ -238,6 +238,26 @@ SELECT top.priority, project.name AS project_id, project.version AS project_vers
          ORDER BY turn, id LIMIT 1) AS id
   FROM top LEFT JOIN project ON 1 = 1 LEFT JOIN job ON 1 = 1
 
+-- name: list_level_projects
+-- The projects of a priority that were all served least, as far as shares know.
+SELECT name FROM share
+ WHERE pool = :pool AND priority = :priority AND parent = '' AND is_active = 1
+   AND turn = (SELECT turn FROM share
+                WHERE pool = :pool AND priority = :priority AND parent = '' AND is_active = 1
+                ORDER BY turn, name LIMIT 1)
+ ORDER BY name LIMIT 64
+
+-- name: pick_of_project
+-- Of one project at one priority, the batch whose turn it is. No row: it has nothing to claim there.
+WITH job AS MATERIALIZED (
+    SELECT name FROM share
+     WHERE pool = :pool AND priority = :priority AND parent = :project_id AND is_active = 1
+     ORDER BY turn, name LIMIT 1)
+SELECT id FROM batch
+ WHERE pool = :pool AND status = 'in_progress' AND shards_pending > 0
+   AND priority = :priority AND project_id = :project_id AND job_id = (SELECT name FROM job)
+ ORDER BY turn, id LIMIT 1
+
 -- name: pick_urgent
 -- Of the highest priority, the batch whose window ends first, among those in the last quarter of their window.
 SELECT id FROM batch

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import groupby
+from typing import NamedTuple
 
 from pronk.domain.batch import Batch
 from pronk.domain.errors import ClaimLostError, StoreOutageError
@@ -24,21 +25,29 @@ class Shards:
         self._unheard: dict[tuple[str, WorkerId], str] = {}
         self._claims = 0
 
-    async def claim(self, pool: str, worker_id: WorkerId, *, until: float) -> tuple[Batch, Shard] | None:
+    async def claim(
+        self,
+        pool: str,
+        worker_id: WorkerId,
+        *,
+        until: float,
+        beside: Collection[shares.Place] | None = None,
+    ) -> tuple[Batch, Shard] | None:
         """Take the next shard of the batch whose turn it is in this pool.
 
-        Every second claim looks at deadlines first, so that neither they nor fair shares can starve the other. After an
-        outage, when nobody knows whether the last call claimed something, this call gives what that one did.
+        Every second claim looks at deadlines first, so that neither they nor fair shares can starve the other. With `beside`,
+        the (priority, project) pairs of which the worker has enough, it takes one only when it is the turn of another project.
+        After an outage, when nobody knows whether the last call claimed something, this call gives what that one did.
         """
         ticket = self._unheard.get((pool, worker_id))
         is_sure = ticket is None
         taken = {"worker_id": worker_id, "until": until, "ticket": ticket or new_id("")}
-        self._claims += 1
-        is_for_deadlines = self._claims % 2 == 1
+        self._claims += beside is None
+        turn = _Turn(self._claims % 2 == 1, beside)
 
         def work(tx: Transaction) -> tuple[Row, Row] | None:
             known = None if is_sure else _find_ticket(tx, taken)
-            return known or _claim(tx, pool, taken, is_for_deadlines=is_for_deadlines)
+            return known or _claim(tx, pool, taken, turn)
 
         try:
             found = await self._database.write(work)
@@ -137,12 +146,22 @@ class Shards:
         return [(rows.to_cut(row), row["attempt"], _progress(row)) for row in found]
 
 
-def _claim(
-    tx: Transaction, pool: str, taken: dict[str, object], *, is_for_deadlines: bool
-) -> tuple[Row, Row] | None:
+class _Turn(NamedTuple):
+    """How a claim finds its batch."""
+
+    is_for_deadlines: bool
+    beside: Collection[shares.Place] | None
+
+    def pick(self, tx: Transaction, pool: str) -> str | None:
+        if self.beside is not None:
+            return shares.pick_beside(tx, pool, self.beside)
+        return shares.pick(tx, pool, is_for_deadlines=self.is_for_deadlines)
+
+
+def _claim(tx: Transaction, pool: str, taken: dict[str, object], turn: _Turn) -> tuple[Row, Row] | None:
     """Claim for batch and shard alike, or for neither."""
     for _ in range(PICKS):
-        batch_id = shares.pick(tx, pool, is_for_deadlines=is_for_deadlines)
+        batch_id = turn.pick(tx, pool)
         if batch_id is None:
             return None
         shard = tx.one("claim_shard", batch_id=batch_id, line_extra=shares.LINE_EXTRA, **taken)

@@ -6,6 +6,8 @@ comes back. Shares only say who is next: what they do not know is served all the
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from pronk.domain.shard import Progress
@@ -19,6 +21,10 @@ LINE_WORK = 1000
 
 LOOKS = 64
 """How often one call looks for a batch; each look but the last puts right a share that was out of date."""
+
+
+Place = tuple[int, str]
+"""A project at a priority."""
 
 
 class Flow(msgspec.Struct, frozen=True):
@@ -61,15 +67,39 @@ def pick(tx: Transaction, pool: str, *, is_for_deadlines: bool) -> str | None:
     urgent = tx.one("pick_urgent", pool=pool) if is_for_deadlines else None
     if urgent is not None:
         return str(urgent["id"])
+    found = _first(tx, pool)
+    return str(found["id"]) if found is not None else _pick_any(tx, pool)
+
+
+def pick_beside(tx: Transaction, pool: str, served: Collection[Place]) -> str | None:
+    """Return the batch to serve next when it is the turn of a project that is not in `served`, else None.
+
+    Of projects that were served alike it is the turn of one that is not.
+    """
+    found = _first(tx, pool)
+    if found is None:
+        return None
+    priority = int(found["priority"])
+    if (priority, found["project_id"]) not in served:
+        return str(found["id"])
+    where = {"pool": pool, "priority": priority}
+    for level in tx.all("list_level_projects", **where):
+        if (priority, level["name"]) not in served:
+            other = tx.one("pick_of_project", project_id=level["name"], **where)
+            if other is not None:
+                return str(other["id"])
+    return None
+
+
+def _first(tx: Transaction, pool: str) -> Row | None:
+    """Return whose turn it is, having put shares right that are out of date; None when they know of nobody."""
     for _ in range(LOOKS):
         found = tx.one("pick_batch", pool=pool)
-        if found is None:
-            return None
-        if found["id"] is not None:
-            return str(found["id"])
+        if found is None or found["id"] is not None:
+            return found
         if not _deactivate(tx, pool, found):
-            break
-    return _pick_any(tx, pool)
+            return None
+    return None
 
 
 def _deactivate(tx: Transaction, pool: str, empty: Row) -> bool:

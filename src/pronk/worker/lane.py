@@ -22,6 +22,10 @@ LOOKS_AHEAD = 4
 """Lines that wait are enough for so many looks at the pace of late: opening a shard takes two synced transactions' time."""
 
 
+MAX_OPEN_BYTES = 16 * 1024 * 1024
+"""Request lines of open shards beyond which no further project is let in between."""
+
+
 class Lane:
     """Requests of one pool, from open shards to results."""
 
@@ -44,6 +48,17 @@ class Lane:
         """Whether another shard should be opened, so that neither the fetchers nor the engine run dry."""
         waiting = len(self._to_fetch) + len(self._ready)
         return waiting < self._wanted and not self._is_draining
+
+    @property
+    def places(self) -> set[tuple[int, str]]:
+        """Whose shards are open: (priority, project)."""
+        return {(shard.batch.job.priority, shard.batch.project_id) for shard in self.shards.values()}
+
+    @property
+    def has_room_beside(self) -> bool:
+        """Whether a shard of somebody else may be opened although there are lines enough."""
+        held = sum(shard.cut.byte_count for shard in self.shards.values())
+        return held < MAX_OPEN_BYTES and not self._is_draining
 
     @property
     def in_flight(self) -> int:
@@ -76,10 +91,18 @@ class Lane:
             await self._hunger.wait()
 
     def add(self, shard: OpenShard, requests: list[Request]) -> None:
-        """Take the lines of an opened shard."""
+        """Take the lines of an opened shard; those of one that goes first are next, after what is in flight."""
         self.shards[shard.key] = shard
+        with_media: list[Request] = []
+        ready: list[Request] = []
         for request in requests:
-            (self._to_fetch if self._runner.names_media(request) else self._ready).push(request)
+            (with_media if self._runner.names_media(request) else ready).append(request)
+        for line, more in ((self._to_fetch, with_media), (self._ready, ready)):
+            if shard.goes_first:
+                line.push_first(more)
+            else:
+                for request in more:
+                    line.push(request)
 
     def drop(self, shard: OpenShard) -> None:
         """Let go of a shard; what runs of it is aborted."""
@@ -136,6 +159,8 @@ class Lane:
                     await self._runner.prepare(request)
             if self._is_draining or request.shard.is_stopped:
                 request.close()
+            elif request.shard.goes_first:
+                self._ready.push_first([request])
             else:
                 self._ready.push(request)
 

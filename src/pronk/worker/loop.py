@@ -47,6 +47,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     flush_seconds: float = 1.0
     flush_bytes: int = 1024 * 1024
     idle_seconds: float = 0.2
+    turn_seconds: float = 0.5
     grace_seconds: float = 30.0
     max_unflushed_bytes: int = 64 * 1024 * 1024
 
@@ -143,22 +144,31 @@ class Worker:
     # Opening shards
 
     async def _feed(self, pool: str, lane: Lane) -> None:
-        """Keep a lane's lines ahead of its engine."""
+        """Keep a lane's lines ahead of its engine.
+
+        Lines of a shard may be seconds of work for a slow engine. So a lane that has enough is asked about as well, now and
+        then: a project whose turn it is and of which nothing is open here goes before the lines that wait.
+        """
         while True:
-            await lane.wait_until_hungry()
+            with anyio.move_on_after(self._tuning.turn_seconds):
+                await lane.wait_until_hungry()
+            beside = None if lane.is_hungry else lane.places
+            if beside is not None and not lane.has_room_beside:
+                continue
             await self._wait_for_flushes()
             until = self._now() + self._tuning.lease_seconds
-            claim = partial(self._store.shards.claim, pool, self.id, until=until)
+            claim = partial(self._store.shards.claim, pool, self.id, until=until, beside=beside)
             found = await patiently(claim, doing="claiming a shard")
-            if found is None:
-                await self._idle(self._tuning.idle_seconds)
-            else:
+            if found is not None:
                 SHARDS_CLAIMED.inc()
                 self._claimed[found[1].key] = None
-                await self._open(lane, *found)
+                await self._open(lane, *found, goes_first=beside is not None)
+            elif beside is None:
+                await self._idle(self._tuning.idle_seconds)
 
-    async def _open(self, lane: Lane, batch: Batch, shard: Shard) -> None:
+    async def _open(self, lane: Lane, batch: Batch, shard: Shard, *, goes_first: bool) -> None:
         opened = OpenShard(batch, shard, self._journal, self._full.push)
+        opened.goes_first = goes_first
         opened.flush_bytes = self._tuning.flush_bytes
         opened.lease = self._lease
         done: set[int] = set()

@@ -51,6 +51,7 @@ class OpenShard:
         self.claim = shard.claim
         self.cut = shard.cut
         self.is_stopped = self.is_lost = False
+        self.goes_first = False
         self.lease: Lease | None = None
         self.running: set[anyio.CancelScope] = set()
         self.left = shard.cut.line_count

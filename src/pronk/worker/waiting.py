@@ -26,6 +26,12 @@ class Waiting(Generic[T]):
         if self._takers:
             self._takers.popleft().set()
 
+    def push_first(self, items: list[T]) -> None:
+        """Put items before all others, in their order."""
+        self._items.extendleft(reversed(items))
+        for _ in items[: len(self._takers)]:
+            self._takers.popleft().set()
+
     def clear(self) -> list[T]:
         """Take everything."""
         items, self._items = list(self._items), deque()
