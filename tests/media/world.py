@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,11 +103,13 @@ async def open_world(
     folder: Path | None = None,
     is_secure: bool = False,
     painter: tuple[str, ...] | None = None,
+    own: Callable[[Canary], Awaitable[tuple[tuple[str, int], ...]]] | None = None,
 ) -> AsyncIterator[World]:
     """Give a world whose AWS settings stand in the environment, as they do for every AWS tool.
 
     Slow fetches are not tried twice at the same time here, so that tests can count them. `is_secure` gives the site TLS,
-    `painter` is the command of picture children. The bucket ``parts`` lies in eu-west-1 and holds ``good.png``; the site has ``/good.png``.
+    `painter` is the command of picture children, `own` says which (address, port) are parts of ours, of which the canary is one.
+    The bucket ``parts`` lies in eu-west-1 and holds ``good.png``; the site has ``/good.png``.
     """
     slept: list[float] = []
 
@@ -127,7 +129,13 @@ async def open_world(
         use_keys(patch, aws)
         web = with_site(web, site)
         outside = Outside(
-            clock=clock, ticks=lambda: 0.0, sleep=sleep, chance=lambda: 0.5, lookup=names, painter=painter
+            clock=clock,
+            ticks=lambda: 0.0,
+            sleep=sleep,
+            chance=lambda: 0.5,
+            lookup=names,
+            painter=painter,
+            forbidden=await own(canary) if own else (),
         )
         resolver = await stack.enter_async_context(
             open_resolver(buckets=rules, web=web, bounds=bounds, folder=folder, outside=outside)
@@ -159,5 +167,6 @@ def use_keys(patch: pytest.MonkeyPatch, aws: Aws) -> None:
 
 
 def with_site(web: WebRules, site: Site) -> WebRules:
-    """Let the site's own address and port be reached, nothing else that is private."""
-    return msgspec.structs.replace(web, allow_private=(f"{SITE_ADDRESS}/32",), ports=(80, 443, site.port))
+    """Let the site's own address and port be reached, nothing else that is private and not named."""
+    allowed = (f"{SITE_ADDRESS}/32", *web.allow_private)
+    return msgspec.structs.replace(web, allow_private=allowed, ports=(80, 443, site.port))

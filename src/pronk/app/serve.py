@@ -7,6 +7,7 @@ import socket
 from contextlib import nullcontext
 
 import anyio
+import msgspec
 import structlog
 import uvicorn
 
@@ -37,6 +38,7 @@ def serve(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     listener = _listen(settings)
+    settings = msgspec.structs.replace(settings, port=listener.getsockname()[1])
     async with launched(settings) as ready, open_parts(ready) as parts:
         await free_the_dead(parts.store)
         folder = metrics_folder(ready)

@@ -64,7 +64,8 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_\-]{0,61}[a-z0-9_])?")
 class Guard:
     """Decides about addresses. `allowed` networks are reached although they are special; `own` ones, this machine's, are not.
 
-    `forbidden` holds (address, port) pairs that nothing opens: our own listeners, engines and databases.
+    `forbidden` holds (address, port) pairs that nothing opens: our own listeners, engines and databases. The port of one that
+    lies on this machine is refused at all addresses of the machine, because it may listen at all of them.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Guard:
         self._allowed = tuple(ipaddress.ip_network(text) for text in allowed)
         self._own = frozenset(ipaddress.ip_address(text) for text in own)
         self._forbidden = frozenset((ipaddress.ip_address(text), port) for text, port in forbidden)
+        self._own_ports = frozenset(port for address, port in self._forbidden if self._is_here(address))
 
     def may_reach(self, text: str, port: int) -> bool:
         """Return whether this address and port may be dialled; not for anything that is no address."""
@@ -84,11 +86,14 @@ class Guard:
         except ValueError:
             return False
         seen = _unmapped(address)
-        if (seen, port) in self._forbidden:
+        if (seen, port) in self._forbidden or (port in self._own_ports and self._is_here(seen)):
             return False
         if any(seen.version == network.version and seen in network for network in self._allowed):
             return True
         return "%" not in text and is_public(address) and seen not in self._own
+
+    def _is_here(self, address: Address) -> bool:
+        return address.is_loopback or address.is_unspecified or address in self._own
 
 
 def is_public(address: Address) -> bool:

@@ -149,6 +149,22 @@ def test_an_operator_opens_networks_but_never_our_own_listeners() -> None:
     assert not guard.may_reach("203.0.114.9", 443)
 
 
+@pytest.mark.parametrize("where", ["0.0.0.0", "::", "127.0.0.1", "::1", "10.9.9.9"])  # noqa: S104
+def test_a_port_of_ours_is_refused_at_every_address_of_this_machine(where: str) -> None:
+    guard = Guard(["127.0.0.0/8", "0.0.0.0/8", "::1/128", "10.0.0.0/8"], ["10.9.9.9"], [(where, 8000)])
+    for here in ("127.0.0.1", "127.3.2.1", "0.0.0.0", "::1", "::ffff:127.0.0.1", "10.9.9.9"):  # noqa: S104
+        assert not guard.may_reach(here, 8000)
+        assert guard.may_reach(here, 8001)
+    assert guard.may_reach("10.9.9.8", 8000)
+
+
+def test_a_port_of_another_machine_is_refused_there_only() -> None:
+    guard = Guard(["127.0.0.0/8", "10.0.0.0/8"], ["10.9.9.9"], [("10.1.1.1", 5432)])
+    assert not guard.may_reach("10.1.1.1", 5432)
+    assert guard.may_reach("127.0.0.1", 5432)
+    assert guard.may_reach("10.9.9.9", 5432)
+
+
 @pytest.mark.parametrize(
     "text", ["", "localhost", "127.1", "2130706433", "fe80::1%eth0", "2600:1f18::1%eth0"]
 )
