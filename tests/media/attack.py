@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
+from prometheus_client import generate_latest
+from structlog.testing import capture_logs
 from tests.fakes.web import watched_sockets
 from tests.media.world import SITE_ADDRESS, World, open_world
 
@@ -16,6 +18,7 @@ from pronk.domain.errors import MediaError
 from pronk.domain.job import MediaPolicy
 from pronk.domain.reference import shown
 from pronk.media.line import Resolved
+from pronk.telemetry import metrics
 
 ENDINGS = {"not_found", "access_denied", "not_allowed", "too_large", "invalid", "unsupported", "fetch_failed"}
 CODES = {f"image_{ending}" for ending in ENDINGS}
@@ -32,14 +35,19 @@ LEAKS = re.compile(
 
 @asynccontextmanager
 async def watched_world(patch: pytest.MonkeyPatch, web: WebRules = WARY) -> AsyncIterator[World]:
-    """Give a world in which every connection is watched; only store and site may have been connected to in the end."""
+    """Give a world in which every connection is watched; only store and site may have been connected to in the end.
+
+    Nor may the log or the metrics tell what no message may tell.
+    """
     async with open_world(patch, web=web) as world:
-        with watched_sockets() as seen:
+        with watched_sockets() as seen, capture_logs() as logged:
             yield world
         own = {world.aws.url.removeprefix("http://"), f"{SITE_ADDRESS}:{world.site.port}"}
         strangers = {event for event in seen if event.startswith("connect") and event.split()[1] not in own}
         assert strangers == set()
         assert world.canary.visits == []
+        assert [entry for entry in logged if LEAKS.search(str(entry))] == []
+        assert LEAKS.search(generate_latest(metrics.REGISTRY).decode()) is None
 
 
 async def refusals(

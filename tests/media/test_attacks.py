@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 import pytest
+import structlog
 from tests.fakes.http1 import Reply
 from tests.media.addresses import LOOPBACK_SPELLINGS, SPECIAL_V4, SPECIAL_V6, embedded
 from tests.media.attack import CODES, REFUSED, WARY, refusals, watched_world
@@ -90,14 +91,15 @@ async def test_a_name_that_changes_between_look_and_leap(monkeypatch: pytest.Mon
     async with watched_world(monkeypatch) as world:
         world.names.add("rebind.test", [SITE_ADDRESS], ["127.0.0.1"])
         world.names.add("rebind6.test", [SITE_ADDRESS], ["::1"], ["::ffff:127.0.0.1"])
-        for number in range(100):
+        for number in range(500):
             world.site.page(f"/{number}.png", png())
         lines = [
             [f"http://{name}:{world.site.port}/{n}.png"]
-            for n in range(100)
+            for n in range(500)
             for name in ("rebind.test", "rebind6.test")
         ]
         answers = await world.outcomes(lines)
+        assert len(answers) == 1000
         codes = {answer.code for answer in answers if isinstance(answer, MediaError)}
         assert codes <= {"image_not_allowed"}
         assert any(isinstance(answer, Resolved) for answer in answers)
@@ -280,6 +282,13 @@ async def test_an_allowed_page_may_not_send_elsewhere(monkeypatch: pytest.Monkey
         references = [f"http://{SITE_HOST}:{{site}}/open/{page}" for page in "ab"]
         assert await refusals(world, references, {"image_not_allowed"}, policy) == {}
         assert world.site.count("/private/a.png") == 0
+
+
+@pytest.mark.parametrize("leak", ["<Reader object at 0x7f3a12cc90>", "Signature=abc", "/root/.aws/config"])
+async def test_a_leak_into_the_log_would_be_seen(leak: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AssertionError):
+        async with watched_world(monkeypatch):
+            structlog.get_logger("pronk.media").warning("object_failed", error=leak)
 
 
 def test_the_table_is_as_long_as_promised() -> None:

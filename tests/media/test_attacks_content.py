@@ -41,6 +41,15 @@ async def test_hostile_pictures_are_refused_by_what_they_are(monkeypatch: pytest
         assert isinstance(await world.outcome("s3://parts/good.png"), Resolved)
 
 
+async def test_hostile_pictures_cost_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with watched_world(monkeypatch, WebRules(allow_http=True)) as world:
+        assert len(HOSTILE) >= 40
+        for number, make in enumerate(HOSTILE.values()):
+            world.aws.buckets["parts"].put(f"{number}", make())
+            with bounded_memory(64):
+                assert await refusals(world, [f"s3://parts/{number}"], UNREAD) == {}
+
+
 async def test_hostile_pictures_in_data_urls(monkeypatch: pytest.MonkeyPatch) -> None:
     async with watched_world(monkeypatch) as world:
         small = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from functools import lru_cache
 from posixpath import normpath
@@ -266,12 +267,12 @@ urls = st.builds(
 )
 
 
-def check_url(text: str) -> None:
-    """A URL is refused, or every parser between us and the socket reads the same host and port in what is sent."""
+def check_url(text: str) -> bool:
+    """A URL is refused (False), or every parser between us and the socket reads the same host and port in what is sent."""
     try:
         url = parse_url(text)
     except FetchError:
-        return
+        return False
     sent = str(url)
     client, plain = URL(sent, encoded=True), urlsplit(sent)
     bare = url.host.strip("[]")
@@ -281,12 +282,87 @@ def check_url(text: str) -> None:
     assert sent.isascii()
     assert sent.isprintable()
     assert (client.user, client.password) == (None, None)
+    return True
 
 
 @settings(FAST, max_examples=250)
 @given(urls)
 def test_no_two_parsers_read_a_url_differently(text: str) -> None:
     check_url(text)
+
+
+PIECES = (
+    *(
+        "https://",
+        "http://",
+        "https:\\\\",
+        "https:///",
+        "//",
+        "/",
+        "\\",
+        "@",
+        ":",
+        "?",
+        "#",
+        "[",
+        "]",
+        "%",
+        "%2f",
+        "%40",
+        "%5c",
+    ),
+    *(
+        ".",
+        "..",
+        "\t",
+        "\r\n",
+        "\0",
+        " ",
+        "&",
+        ";",
+        "|",
+        "^",
+        "80",
+        "443",
+        "65536",
+        "user",
+        "a.test",
+        "127.0.0.1",
+        "[::1]",
+    ),
+    *(
+        "[::ffff:1.2.3.4]",
+        "0x7f.1",
+        "xn--a",
+        "\u00e4.test",
+        "\uff0f",
+        "A.TEST",
+        "a_b.test",
+        "\u2488",
+        "\u00ad",
+        "%25lo",
+    ),
+)
+
+
+def check_random_urls(count: int) -> None:
+    """Urls of pieces at random, many more than a generator that shrinks would give in the same time."""
+    dice, draw = random.Random(6), random.Random(6).choices
+    texts = (
+        "https://" * (dice.random() < 0.8) + "".join(draw(PIECES, k=dice.randrange(1, 9)))
+        for _ in range(count)
+    )
+    assert sum(map(check_url, texts)) > count / 100
+
+
+def test_random_urls_are_read_in_one_way() -> None:
+    check_random_urls(50_000)
+
+
+@pytest.mark.fuzz
+@pytest.mark.timeout(900)
+def test_a_million_random_urls_are_read_in_one_way() -> None:
+    check_random_urls(1_000_000)
 
 
 @pytest.mark.fuzz

@@ -192,7 +192,10 @@ def _host_and_port(authority: str, scheme: str) -> tuple[str, int]:
     found = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::([0-9]{1,5}))?", authority)
     if found is None or not found[1]:
         raise FetchError("unsupported", "is not a well-formed address")
-    return found[1].lower() if found[1].isascii() else found[1], int(found[2] or _PORTS[scheme])
+    port = int(found[2] or _PORTS[scheme])
+    if not 0 < port < 65_536:
+        raise FetchError("unsupported", "has a port that does not exist; ports go from 1 to 65535")
+    return found[1].lower() if found[1].isascii() else found[1], port
 
 
 def _quoted(text: str, also: str = "") -> str:
