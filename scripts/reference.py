@@ -167,7 +167,7 @@ def _tables() -> Iterator[str]:
                 MEMBERS[kind][name].text,
                 words(field.type, name),
             )
-            for name, field in members(kind, but=frozenset({"name", "id"})).items()
+            for name, field in members(kind, but=frozenset({"name", "id", "output_of_others"})).items()
         )
         yield from _table(("Key", "Default", "Meaning", "Value"), rows)
 

@@ -17,6 +17,12 @@ from tests.conformance.conftest import line, lines
 from tests.conformance.server import running_server
 from tests.conformance.test_batches import create, read, until_ended
 
+from pronk.api.again import _ran_nothing
+from pronk.domain.batch import Batch, BatchStatus
+from pronk.domain.errors import InvalidRequestError
+from pronk.domain.ids import DEFAULT_PROJECT, BatchId, FileId
+from pronk.domain.job import DEFAULT_JOB, Job
+
 Upload = Callable[[bytes], str]
 MIXED = line(1) + "\n" + line(2, model="status-422") + line(3, model="status-400") + line(4)
 
@@ -166,3 +172,12 @@ def test_the_same_key_gives_the_same_retry(client: OpenAI, http: httpx2.Client, 
 def test_unknown_batches_are_not_found(http: httpx2.Client) -> None:
     for deed in ("retry", "clone"):
         assert again(http, "batch_none", deed).status_code == 404
+
+
+def test_a_batch_that_lost_its_input_is_told_from_one_that_failed_validation() -> None:
+    batch = Batch(
+        id=BatchId("batch_1"), project_id=DEFAULT_PROJECT, status=BatchStatus.FAILED, endpoint="/v1/embeddings",
+        input_file_id=FileId("file-1"), completion_window="24h", job=Job(id=DEFAULT_JOB), created_at=1, in_progress_at=2,
+    )  # fmt: skip
+    with pytest.raises(InvalidRequestError, match="lost or damaged in storage"):
+        _ran_nothing(batch)

@@ -9,7 +9,9 @@ import pytest
 from tests.store.databases import Opener
 from tests.store.scenes import (
     ELSEWHERE,
+    LATE,
     NOW,
+    WORKER,
     a_batch,
     a_file,
     add_batch,
@@ -38,6 +40,7 @@ from pronk.domain.key import Key, Scope, hash_of, new_secret
 from pronk.domain.project import Limits, Project
 from pronk.domain.shard import Progress
 from pronk.domain.usage import Usage
+from pronk.store.batches import BatchPage
 from pronk.store.duties import Ending
 from pronk.store.jobs import StoredJob
 from pronk.store.store import Store
@@ -322,3 +325,20 @@ async def test_shared_jobs_are_found_by_those_they_are_shared_with(store: Store)
     assert await store.jobs.find(ELSEWHERE, "job-d") is None
     assert await store.jobs.delete(DEFAULT_PROJECT, JobId("job-a"))
     assert await seen(ELSEWHERE) == [("job-a", third.id), ("job-b", ELSEWHERE)]
+
+
+async def test_bounds_of_a_project_reach_batches_that_run_already(store: Store) -> None:
+    """Whoever reads a batch gets them: those who claim, look at one, and list."""
+    batch_id = await start_batch(store, project=ELSEWHERE, shards=2)
+    lists = []
+    for bounds in (None, ("s3://mine/*",)):
+        changed = await store.projects.bound(ELSEWHERE, bounds)
+        assert (changed.allow, await store.projects.bounds_of(ELSEWHERE)) == (bounds, bounds)
+        held = await store.shards.claim("default", WORKER, until=LATE)
+        assert held is not None
+        looked = await store.batches.get(ELSEWHERE, batch_id)
+        listed = (await store.batches.page(ELSEWHERE, BatchPage()))[0]
+        lists.append({batch.job.media.lists for batch in (held[0], looked, listed)})
+    assert lists == [{()}, {(("s3://mine/*",),)}]
+    with pytest.raises(NotFoundError):
+        await store.projects.bound(ProjectId("proj_none"), ())

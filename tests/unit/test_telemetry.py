@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -122,3 +123,14 @@ def _value(name: str) -> float:
     return next(
         sample.value for metric in REGISTRY.collect() for sample in metric.samples if sample.name == name
     )
+
+
+def test_without_a_stream_lines_go_to_what_is_standard_error_then(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry.configure_logs("info", "json")
+    log = structlog.get_logger()
+    log.info("here")
+    assert '"event":"here"' in capsys.readouterr().err
+    with contextlib.redirect_stderr(io.StringIO()) as other:
+        log.info("there")
+        logging.getLogger("library").warning("too")
+    assert other.getvalue().count("\n") == 2

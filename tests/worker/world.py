@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -29,12 +30,13 @@ from pronk.domain.ids import (
     new_worker_id,
 )
 from pronk.domain.job import DEFAULT_JOB, Job, MediaPolicy
-from pronk.domain.reference import Kind
+from pronk.domain.reference import Kind, parse_reference
 from pronk.domain.retry import RetryPolicy
 from pronk.engines.pool import Pool, open_pool
 from pronk.lifecycle.finalize import Finalize
 from pronk.lifecycle.intake import Intake, Limits
 from pronk.media.looking import Seen
+from pronk.media.policy import check_allowed
 from pronk.media.whole import reference_of
 from pronk.store.database import Database
 from pronk.store.sqlite import open_sqlite
@@ -108,7 +110,10 @@ class FakeObjects:
 
 
 class FakeMedia:
-    """References ``s3://good/…`` become ``data:``, others are not found; counts what it still holds."""
+    """References ``s3://good/…`` become ``data:``, others are not found; counts what it still holds.
+
+    The real policy is asked about each of them first.
+    """
 
     def __init__(self) -> None:
         self.resolved: list[Resolved] = []
@@ -119,8 +124,9 @@ class FakeMedia:
     def names_media(self, body: bytes) -> bool:
         return b"s3://" in body
 
-    async def look(self, text: str, kind: Kind, policy: MediaPolicy) -> Seen:  # noqa: ARG002
+    async def look(self, text: str, kind: Kind, policy: MediaPolicy) -> Seen:
         await anyio.lowlevel.checkpoint()
+        check_allowed(parse_reference(text, kind), policy)
         if not text.startswith("s3://good/"):
             raise MediaError("image_not_found", f"{text} does not exist")
         return Seen(type="image/png", bytes=1_000_000, width=56, height=28, region="eu-west-1")
@@ -133,7 +139,7 @@ class FakeMedia:
         body: bytes,
         *,
         endpoint: str,  # noqa: ARG002
-        policy: MediaPolicy,  # noqa: ARG002
+        policy: MediaPolicy,
         project: ProjectId,  # noqa: ARG002
         fresh_since: float | None = None,  # noqa: ARG002
         with_uuid: bool = False,
@@ -141,6 +147,8 @@ class FakeMedia:
     ) -> Resolved:
         self.asked.append((with_uuid, reads_files))
         await anyio.lowlevel.checkpoint()
+        for text in re.findall(rb's3://[^"]+', body):
+            check_allowed(parse_reference(text.decode(), "image"), policy)
         if b"s3://good/" not in body:
             raise MediaError(
                 "image_not_found", "No such object.", param="messages[0].content[0].image_url.url"

@@ -17,6 +17,7 @@ from pronk.api.batches import IdempotencyKey, fingerprint, input_file, made_befo
 from pronk.api.catalog import Catalog
 from pronk.api.files import expiry, remember
 from pronk.api.names import BATCH, checked_id
+from pronk.api.outputs import check_output
 from pronk.api.parts import ApiParts, Parts
 from pronk.api.small import SmallBodies
 from pronk.blobs import CHUNK_BYTES
@@ -95,8 +96,9 @@ async def clone_batch(
 
 async def _draft(parts: ApiParts, earlier: Batch, body: schemas.AnotherRun) -> Batch:
     """Return the new batch, still with the earlier one's file; the job is looked up, as it is now."""
-    catalog = Catalog(parts.settings.jobs, parts.store.jobs, earlier.project_id)
+    catalog = Catalog.of(parts, earlier.project_id)
     job = (await catalog.get(earlier.job.id if body.job_id is None else body.job_id)).job
+    await check_output(parts, earlier.project_id, job)
     given = earlier.completion_window if body.completion_window is None else body.completion_window
     window, seconds = read_window(given, job)
     now = parts.second
@@ -146,15 +148,25 @@ def _ran_nothing(batch: Batch) -> bool:
             code="batch_not_ended",
         )
     if batch.status is BatchStatus.FAILED:
-        raise _nothing(
-            f"Batch {batch.id!r} failed validation, so none of its lines ran; correct the file (see 'errors') and "
-            "create a batch of it."
-        )
+        raise _nothing(_why_failed(batch))
     if not batch.counts.total and batch.status is BatchStatus.CANCELLED:
         return True
     if batch.error_file_id is None:
         raise _nothing(f"Batch {batch.id!r} has no failed line; there is nothing to try again.")
     return False
+
+
+def _why_failed(batch: Batch) -> str:
+    if batch.in_progress_at is None:
+        return (
+            f"Batch {batch.id!r} failed validation, so none of its lines ran; correct the file (see 'errors') and "
+            "create a batch of it."
+        )
+    return (
+        f"Batch {batch.id!r} was stopped because its input file was lost or damaged in storage (see 'errors'), so its "
+        "lines cannot be read again; upload the file again and create a batch of it. What was answered is in its output "
+        "file."
+    )
 
 
 def _nothing(message: str) -> InvalidRequestError:

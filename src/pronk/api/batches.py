@@ -14,6 +14,7 @@ from pronk.api.auth import Caller
 from pronk.api.batch_wire import to_wire
 from pronk.api.catalog import Catalog
 from pronk.api.names import BATCH, FILE, JOB, checked_cursor, checked_id, shown
+from pronk.api.outputs import check_output
 from pronk.api.paging import to_page
 from pronk.api.parts import ApiParts, Parts
 from pronk.api.peek import first_model
@@ -55,6 +56,7 @@ async def create_batch(
         return to_wire(before)
     file = await input_file(parts, project, body.input_file_id)
     job = await job_of(parts, project, body.job_id, file)
+    await check_output(parts, project, job)
     window, seconds = read_window(body.completion_window, job)
     now = parts.second
     batch = Batch(
@@ -146,7 +148,7 @@ async def input_file(parts: ApiParts, project: ProjectId, file_id: str) -> File:
 
 async def job_of(parts: ApiParts, project: ProjectId, job_id: str | None, file: File) -> Job:
     """Return the job that is named, else the one of the file's first line."""
-    catalog = Catalog(parts.settings.jobs, parts.store.jobs, project)
+    catalog = Catalog.of(parts, project)
     if job_id is not None:
         return (await catalog.get(job_id)).job
     return await catalog.for_lines(await first_model(parts.blobs, file, parts.settings.max_line_bytes))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from typing import Self
 
 import msgspec
 
 from pronk.api.names import JOB, checked_id, shown
+from pronk.api.parts import ApiParts
 from pronk.domain.errors import InvalidRequestError, NotFoundError
 from pronk.domain.ids import JobId, ProjectId
 from pronk.domain.job import DEFAULT_JOB, Job
@@ -31,6 +33,11 @@ class Catalog:
         self._configured = configured
         self._stored = stored
         self._project = project
+
+    @classmethod
+    def of(cls, parts: ApiParts, project: ProjectId) -> Self:
+        """Return the jobs of a project on this server."""
+        return cls(parts.settings.jobs, parts.store.jobs, project)
 
     async def get(self, job_id: str) -> Entry:
         """Return a job. Raises NotFoundError with the code job_not_found."""
@@ -94,7 +101,11 @@ class Catalog:
         return job.shared_with is None or job.is_shared_with(self._project)
 
     def _entry(self, stored: StoredJob) -> Entry:
-        return Entry(stored.job, stored.created_at, is_lent=stored.owner != self._project)
+        """Who borrows a job does not hand its results to the lender, unless the job says so."""
+        is_lent = stored.owner != self._project
+        keeps = not is_lent or stored.job.output_of_others
+        job = stored.job if keeps else msgspec.structs.replace(stored.job, output=None)
+        return Entry(job, stored.created_at, is_lent=is_lent)
 
 
 def _list(jobs: list[Job]) -> str:

@@ -20,6 +20,7 @@ from pronk.domain.batch import Batch, BatchStatus
 from pronk.domain.errors import BlobOutageError
 from pronk.domain.file import BATCH_OUTPUT, File
 from pronk.domain.ids import new_batch_id, new_file_id
+from pronk.domain.job import bounded
 from pronk.domain.window import UNLIMITED
 from pronk.lifecycle.check import Check, Fees, Looked, Report
 from pronk.lifecycle.intake import Limits
@@ -37,6 +38,7 @@ async def check_batch(body: schemas.CheckBatch, project: Caller, parts: Parts) -
     """
     file = await input_file(parts, project, body.input_file_id)
     job = await job_of(parts, project, body.job_id, file)
+    bounds = await parts.store.projects.bounds_of(project)
     batch = Batch(
         id=new_batch_id(),
         project_id=project,
@@ -44,7 +46,7 @@ async def check_batch(body: schemas.CheckBatch, project: Caller, parts: Parts) -
         endpoint=body.endpoint,
         input_file_id=file.id,
         completion_window=UNLIMITED,
-        job=job,
+        job=msgspec.structs.replace(job, media=bounded(job.media, bounds)),
         created_at=parts.second,
     )
     report, details = await _checked(parts, batch, file)

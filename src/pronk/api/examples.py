@@ -114,7 +114,11 @@ RESULT: Final[Example] = {
 
 CREATE_KEY: Final[Example] = {"name": "nightly labels", "scopes": ["write"]}
 
-CREATE_PROJECT: Final[Example] = {"name": "vision", "limits": {"max_live_batches": 20}}
+CREATE_PROJECT: Final[Example] = {
+    "name": "vision",
+    "limits": {"max_live_batches": 20},
+    "allow": ["s3://vision/*", "s3://shared/vision/*"],
+}
 
 CREATE_JOB: Final[Example] = {
     "model": MODEL,
@@ -141,7 +145,10 @@ JOB: Final[Example] = {
         "max_pixels": 50_000_000,
         "max_references": 500,
         "resize_to_pixels": 0,
+        "document_dpi": 150,
     },
+    "output": None,
+    "output_of_others": False,
     "shared_with": None,
 }
 

@@ -16,7 +16,7 @@ from pronk.api.small import SmallBodies
 from pronk.domain.errors import MediaError
 from pronk.domain.file import File
 from pronk.domain.ids import ProjectId, new_file_id
-from pronk.domain.job import MediaPolicy
+from pronk.domain.job import MediaPolicy, bounded
 from pronk.media.policy import check_allowed
 from pronk.media.whole import ANY, reference_of
 
@@ -64,15 +64,17 @@ async def _taken(parts: ApiParts, project: ProjectId, body: schemas.ImportFile, 
 
 async def _policy(parts: ApiParts, project: ProjectId, url: str) -> MediaPolicy:
     """Return a policy by which the object may be read. Raises MediaError where there is none."""
+    bounds = await parts.store.projects.bounds_of(project)
     if parts.settings.import_allow:
-        return MediaPolicy(allow=parts.settings.import_allow)
+        return bounded(MediaPolicy(allow=parts.settings.import_allow), bounds)
     reference = reference_of(url, ANY)
     refusal: MediaError | None = None
-    async for entry in Catalog(parts.settings.jobs, parts.store.jobs, project).entries():
+    async for entry in Catalog.of(parts, project).entries():
+        policy = bounded(entry.job.media, bounds)
         try:
-            check_allowed(reference, entry.job.media)
+            check_allowed(reference, policy)
         except MediaError as error:
             refusal = error
         else:
-            return entry.job.media
+            return policy
     raise refusal or reference.failure("not_allowed", "is in no list of what may be read")

@@ -12,14 +12,13 @@ from pronk.api.audit import Audit
 from pronk.api.auth import Caller
 from pronk.api.catalog import Catalog, Entry
 from pronk.api.names import JOB, checked_cursor, checked_id, shown
+from pronk.api.outputs import check_folder
 from pronk.api.parts import ApiParts, Parts
 from pronk.api.small import SmallBodies
 from pronk.domain.errors import ConflictError, InvalidRequestError, NotFoundError, PermissionDeniedError
 from pronk.domain.ids import DEFAULT_PROJECT, JobId, ProjectId, new_id
 from pronk.domain.job import Job, MediaPolicy, Price
 from pronk.domain.window import UNLIMITED, window_seconds
-from pronk.media.policy import fits, is_odd_key
-from pronk.media.whole import ANY, reference_of
 
 router = APIRouter(prefix="/v1", tags=["Jobs"], route_class=SmallBodies)
 
@@ -53,7 +52,7 @@ async def create_job(
         )
     blank = Job(id=job_id, engine=_usual_pool(parts))
     job = _changed(blank, body, _read_defaults(await request.body()))
-    _check(job, parts)
+    await _check(job, project, parts)
     now = parts.second
     await parts.store.jobs.add(project, job, now=now)
     await audit.note("job.create", job.id)
@@ -98,7 +97,7 @@ async def update_job(
     """Replace members of a job. Batches that exist keep the job as it was when they were created."""
     entry = await _stored(parts, project, job_id)
     job = _changed(entry.job, body, _read_defaults(await request.body()))
-    _check(job, parts)
+    await _check(job, project, parts)
     if not await parts.store.jobs.update(project, job, now=parts.second):
         raise _not_found(job_id)
     await audit.note("job.update", job.id)
@@ -121,7 +120,7 @@ async def delete_job(job_id: str, project: Caller, parts: Parts, audit: Audit) -
 
 
 def _catalog(parts: ApiParts, project: ProjectId) -> Catalog:
-    return Catalog(parts.settings.jobs, parts.store.jobs, project)
+    return Catalog.of(parts, project)
 
 
 async def _stored(parts: ApiParts, project: ProjectId, job_id: str) -> Entry:
@@ -165,7 +164,7 @@ def _changed(job: Job, body: schemas.JobFields, defaults: dict[str, msgspec.Raw]
     return msgspec.structs.replace(job, **new)
 
 
-def _check(job: Job, parts: ApiParts) -> None:
+async def _check(job: Job, project: ProjectId, parts: ApiParts) -> None:
     if job.engine not in parts.settings.engines:
         known = ", ".join(parts.settings.engines)
         raise NotFoundError(
@@ -173,24 +172,11 @@ def _check(job: Job, parts: ApiParts) -> None:
             param="engine",
             code="not_found",
         )
-    _check_output(job.output, parts.settings.output_allow)
+    check_folder(job.output, parts.settings.output_allow, await parts.store.projects.bounds_of(project))
     try:
         window_seconds(UNLIMITED if job.completion_window is None else job.completion_window)
     except ValueError as error:
         raise InvalidRequestError(str(error), param="completion_window", code="invalid_value") from error
-
-
-def _check_output(output: str | None, allowed: tuple[str, ...]) -> None:
-    """Raise InvalidRequestError for a folder that callers may not have results copied to."""
-    if output is None:
-        return
-    place = reference_of(f"{output.rstrip('/')}/results.jsonl", ANY)
-    if is_odd_key(place.key) or not fits(place.text, allowed):
-        raise InvalidRequestError(
-            f"'output' is {shown(output)}, which is not below a folder that the setting output_allow names.",
-            param="output",
-            code="output_not_allowed",
-        )
 
 
 def _usual_pool(parts: ApiParts) -> str:
@@ -214,6 +200,7 @@ def _to_wire(entry: Entry) -> dict[str, object]:
         "engine": job.engine,
         "use_case": job.use_case,
         "output": job.output,
+        "output_of_others": job.output_of_others,
         "completion_window": job.completion_window,
         "priority": job.priority,
         "defaults": job.defaults,

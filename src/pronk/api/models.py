@@ -35,7 +35,7 @@ async def get_model(model: str, project: Caller, parts: Parts) -> schemas.Model:
 
 async def _models(parts: ApiParts, project: ProjectId) -> dict[str, schemas.Model]:
     models: dict[str, schemas.Model] = {}
-    async for entry in Catalog(parts.settings.jobs, parts.store.jobs, project).entries():
+    async for entry in Catalog.of(parts, project).entries():
         for name in await _models_of(parts, entry.job):
             if name not in models:
                 models[name] = schemas.Model(id=name, created=entry.created_at or 0)

@@ -21,7 +21,7 @@ from pronk.api.tokens import begin
 from pronk.domain.bodies import defaults_of, merge_defaults
 from pronk.domain.errors import InvalidRequestError, NotFoundError, TooLargeError, UnavailableError
 from pronk.domain.ids import ProjectId
-from pronk.domain.job import Job
+from pronk.domain.job import Job, bounded
 from pronk.engines.client import Answer
 
 router = APIRouter(prefix="/v1", tags=["Requests now"])
@@ -87,7 +87,7 @@ async def _answer(request: Request, endpoint: str, project: ProjectId, parts: Ap
         return await parts.resolver.resolve(
             body,
             endpoint=endpoint,
-            policy=job.media,
+            policy=bounded(job.media, await parts.store.projects.bounds_of(project)),
             project=project,
             with_uuid=engine.kind == "vllm",
             reads_files=engine.reads_files,
@@ -121,7 +121,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 
 async def _job(parts: ApiParts, project: ProjectId, model: str | None) -> Job:
-    job = await Catalog(parts.settings.jobs, parts.store.jobs, project).find_for_model(model)
+    job = await Catalog.of(parts, project).find_for_model(model)
     if job is not None:
         return job
     if model is None:

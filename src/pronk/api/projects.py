@@ -31,6 +31,7 @@ async def create_project(
         name=body.name,
         created_at=parts.second,
         limits=Limits(**body.limits.model_dump()),
+        allow=None if body.allow is None else tuple(body.allow),
     )
     await parts.store.projects.add(project)
     await audit.note("project.create", project.id)
@@ -62,12 +63,14 @@ async def get_project(project_id: str, identity: Admin, parts: Parts) -> schemas
 async def update_project(
     project_id: str, body: schemas.ProjectFields, _: Operator, parts: Parts, audit: Audit
 ) -> schemas.Project:
-    """Change a project's name and limits. It takes a key of the default project."""
+    """Change a project's name, its limits and what it may read. It takes a key of the default project."""
     known = ProjectId(checked_id(PROJECT, project_id))
     limits = (await parts.store.projects.get(known)).limits
     if body.limits is not None:
         limits = msgspec.structs.replace(limits, **body.limits.model_dump(exclude_unset=True))
     project = await parts.store.projects.update(known, name=body.name, limits=limits)
+    if "allow" in body.model_fields_set:
+        project = await parts.store.projects.bound(known, None if body.allow is None else tuple(body.allow))
     await audit.note("project.update", project.id)
     return _to_wire(project)
 
@@ -78,5 +81,6 @@ def _to_wire(project: Project, use: Use | None = None) -> schemas.Project:
         name=project.name,
         created_at=project.created_at,
         limits=schemas.Limits(**msgspec.structs.asdict(project.limits)),
+        allow=None if project.allow is None else list(project.allow),
         use=schemas.Use(**msgspec.structs.asdict(use)) if use else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -12,7 +13,7 @@ from pronk.cli.flags import Json, new_app, with_settings
 from pronk.cli.local import LOCAL, note, on_store, project_of
 from pronk.domain.errors import SettingsError
 from pronk.domain.ids import new_project_id
-from pronk.domain.project import Limits, Project
+from pronk.domain.project import GLOB_PATTERN, Limits, Project
 from pronk.settings import Settings
 from pronk.store.store import Store
 
@@ -22,6 +23,7 @@ app = new_app(
 pronk projects create vision
 pronk projects list
 pronk projects limit vision max_live_batches=20 max_stored_bytes=50GB max_tokens_per_day=none
+pronk projects allow vision 's3://vision/*' 's3://shared/vision/*'
 pronk projects show vision
 """,
     text="Projects of a server, and how much each may use. What belongs to one does not exist for another.",
@@ -30,6 +32,7 @@ _COLUMNS: Final = (
     ("ID", lambda row: row["id"]),
     ("NAME", lambda row: row["name"]),
     ("MADE", lambda row: show.moment(row["created_at"])),
+    ("MAY READ", lambda row: "everything" if row["allow"] is None else ", ".join(row["allow"]) or "nothing"),
     ("LIMITS", lambda row: ", ".join(f"{name}={value}" for name, value in row["limits"].items())),
 )
 
@@ -104,6 +107,40 @@ def limit(
     return 0
 
 
+@app.command(name="allow")
+@with_settings(only=LOCAL)
+def allow(
+    settings: Settings,
+    project: str,
+    /,
+    *globs: Annotated[str, Parameter(help="Such as 's3://vision/*'; data: URLs need none.")],
+    everything: Annotated[bool, Parameter(help="Take the list away.", negative="")] = False,
+    nothing: Annotated[bool, Parameter(help="Allow no reference at all.", negative="")] = False,
+    json: Json = False,
+) -> int:
+    """Say what a project may read at all, whatever its jobs allow; the list replaces the one before.
+
+    It bounds jobs, imports, checks and small pictures of the project, and where results of its own jobs may be copied.
+    Batches that run keep to it from their next shard on.
+    """
+    if [bool(globs), everything, nothing].count(True) != 1:
+        raise SettingsError("name the globs that a project may read, or --everything, or --nothing")
+    for glob in globs:
+        if not re.fullmatch(GLOB_PATTERN, glob):
+            raise SettingsError(
+                f"{glob!r} fits no reference; write it with its scheme, such as 's3://{glob}'"
+            )
+
+    async def work(store: Store) -> Project:
+        found = await project_of(store, project)
+        await note(store, found.id, "project.update", found.id)
+        return await store.projects.bound(found.id, None if everything else globs)
+
+    row = _row(on_store(settings, work))
+    show.as_json(row) if json else show.as_fields(row)
+    return 0
+
+
 def _limit(text: str) -> tuple[str, int | None]:
     from pronk.settings.values import Given, read
 
@@ -124,5 +161,6 @@ def _row(project: Project) -> dict[str, Any]:
         "object": "project",
         "name": project.name,
         "created_at": project.created_at,
+        "allow": None if project.allow is None else list(project.allow),
         "limits": own,
     }

@@ -25,7 +25,7 @@ router = APIRouter(prefix="/new", route_class=Guarded, include_in_schema=False)
 
 async def jobs_of(desk: Desk, viewer: Session) -> list[Job]:
     """Return every job that the caller may use."""
-    catalog = Catalog(desk.parts.settings.jobs, desk.parts.store.jobs, viewer.project)
+    catalog = Catalog.of(desk.parts, viewer.project)
     return [entry.job async for entry in catalog.entries()]
 
 

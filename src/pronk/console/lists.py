@@ -19,7 +19,7 @@ router = APIRouter(route_class=Guarded, include_in_schema=False)
 @router.get("/jobs")
 async def show_jobs(request: Request, desk: TheDesk, viewer: Viewer) -> Response:
     """Every job that the caller may use."""
-    catalog = Catalog(desk.parts.settings.jobs, desk.parts.store.jobs, viewer.project)
+    catalog = Catalog.of(desk.parts, viewer.project)
     entries = [entry async for entry in catalog.entries()]
     shown = [(entry.job, entry.created_at, _json(entry.job)) for entry in entries]
     return desk.pages.show(request, "jobs.html", jobs=shown)

@@ -21,6 +21,7 @@ from pronk.console.index import queries
 from pronk.console.session import Session
 from pronk.domain.bodies import defaults_of, merge_defaults
 from pronk.domain.errors import InvalidRequestError, UnavailableError
+from pronk.domain.job import bounded
 
 router = APIRouter(prefix="/playground", route_class=Guarded, include_in_schema=False)
 
@@ -50,7 +51,7 @@ async def run(job_id: str, request: Request, desk: TheDesk, viewer: Viewer) -> R
     """Answer a chat with one job; streamed as the engine gives it."""
     request.state.identity = viewer.identity
     tokens = await begin(request)
-    job = (await Catalog(desk.parts.settings.jobs, desk.parts.store.jobs, viewer.project).get(job_id)).job
+    job = (await Catalog.of(desk.parts, viewer.project).get(job_id)).job
     body = merge_defaults(
         _checked(await read_body(request, desk.parts.settings.max_line_bytes)), defaults_of(job)
     )
@@ -61,8 +62,9 @@ async def run(job_id: str, request: Request, desk: TheDesk, viewer: Viewer) -> R
     async def resolved() -> ResolvedBody:
         if not desk.parts.resolver.names_media(body):
             return _Plain(body)
+        bounds = await desk.parts.store.projects.bounds_of(viewer.project)
         return await desk.parts.resolver.resolve(
-            body, endpoint=CHAT, policy=job.media, project=viewer.project
+            body, endpoint=CHAT, policy=bounded(job.media, bounds), project=viewer.project
         )
 
     return Relay(pool, CHAT, resolved, tokens)

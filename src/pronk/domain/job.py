@@ -33,6 +33,25 @@ class MediaPolicy(msgspec.Struct, frozen=True, kw_only=True):
     resize_to_pixels: int = 0
     document_dpi: int = 150
 
+    @property
+    def lists(self) -> tuple[tuple[str, ...], ...]:
+        """The lists of globs that a reference must fit, each of them."""
+        return () if self.allow is None else (self.allow,)
+
+
+class BoundPolicy(MediaPolicy, frozen=True, kw_only=True):
+    """A job's policy within what the project that uses the job may read at all (`bounds`, globs as in `allow`).
+
+    ``data:`` URLs carry their own bytes: bounds are not about them. Never stored with a job, always taken from the project.
+    """
+
+    bounds: tuple[str, ...]
+
+    @property
+    def lists(self) -> tuple[tuple[str, ...], ...]:
+        """The lists of globs that a reference must fit, each of them."""
+        return (self.bounds,) if self.allow is None else (self.allow, self.bounds)
+
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):
     """US dollars for a million tokens."""
@@ -54,6 +73,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     `model` None takes any model. `defaults` are merged into bodies that do not set them. `shared_with` are the ids of other
     projects that may use it, ``*`` for all; None is nobody else for a job made over HTTP, all for one of the settings.
+    `output` gets copies of result files; of batches of other projects only where `output_of_others` says so, or where the
+    job is one of the settings.
     """
 
     id: JobId
@@ -66,8 +87,17 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     price: Price | None = None
     media: MediaPolicy = MediaPolicy()
     output: str | None = None
+    output_of_others: bool = False
     shared_with: tuple[str, ...] | None = None
 
     def is_shared_with(self, project_id: str) -> bool:
         """Return whether a project is named among those that may use it."""
         return self.shared_with is not None and ("*" in self.shared_with or project_id in self.shared_with)
+
+
+def bounded(policy: MediaPolicy, bounds: tuple[str, ...] | None) -> MediaPolicy:
+    """Return a policy within a project's bounds; None leaves it as it is."""
+    if bounds is None:
+        return policy
+    own = {field: getattr(policy, field) for field in MediaPolicy.__struct_fields__}
+    return BoundPolicy(**own, bounds=bounds)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from pronk.domain.ids import ProjectId
+
+GLOB_PATTERN: Final = r"^(\*|[a-z0-9*?]+:.+)$"
+"""What a glob of a project's list looks like: ``*``, or one that names its scheme; any other fits no reference."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -31,9 +36,14 @@ NO_LIMITS = Limits()
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True):
-    """A project and its own limits."""
+    """A project and its own limits.
+
+    `allow` holds globs as a job's media policy has them: what all its jobs, imports, checks and small pictures may read,
+    and where results of its own jobs may be copied. None sets no bounds.
+    """
 
     id: ProjectId
     name: str
     created_at: int
     limits: Limits = NO_LIMITS
+    allow: tuple[str, ...] | None = None

@@ -36,12 +36,12 @@ class Glimpse(msgspec.Struct, frozen=True, kw_only=True):
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """What may come back: at most `max_bytes`; nothing if the object is still the one with `etag`.
 
-    `admit` hears the size before the body is read and may raise. `allow` holds the globs that a redirect must fit.
+    `admit` hears the size before the body is read and may raise. `lists` holds the lists of globs that a redirect must fit, each of them.
     """
 
     max_bytes: int
     etag: str | None = None
-    allow: tuple[str, ...] | None = None
+    lists: tuple[tuple[str, ...], ...] = ()
     admit: Callable[[int], None]
 
 

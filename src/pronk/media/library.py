@@ -31,7 +31,7 @@ from pronk.media.work import Changed
 _FRESH_SECONDS = 60.0
 
 
-_Flight = tuple[CacheKey, int, tuple[str, ...] | None]
+_Flight = tuple[CacheKey, int, tuple[tuple[str, ...], ...]]
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,13 +118,13 @@ class _Wish(msgspec.Struct, frozen=True, kw_only=True):
         return (
             self.key,
             self.caller.policy.max_bytes,
-            None if self.reference.bucket else self.caller.policy.allow,
+            () if self.reference.bucket else self.caller.policy.lists,
         )
 
     def ask(self, held: Medium | None) -> Ask:
         policy = self.caller.policy
         etag = held.etag if held is not None else None
-        return Ask(max_bytes=policy.max_bytes, etag=etag, allow=policy.allow, admit=self.admit)
+        return Ask(max_bytes=policy.max_bytes, etag=etag, lists=policy.lists, admit=self.admit)
 
 
 class Library:

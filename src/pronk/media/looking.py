@@ -65,7 +65,7 @@ class Looker:
             raise reference.failure(error.ending, error.why) from error
 
     async def _glimpse(self, reference: Reference, policy: MediaPolicy) -> Glimpse:
-        ask = Ask(max_bytes=policy.max_bytes, allow=policy.allow, admit=_nothing)
+        ask = Ask(max_bytes=policy.max_bytes, lists=policy.lists, admit=_nothing)
         if reference.scheme == "data":
             return await self._tries.run(reference, lambda: _inline(reference, ask))
         source = self._sources.get(reference.scheme)

@@ -7,6 +7,7 @@ from functools import lru_cache
 from posixpath import normpath
 from urllib.parse import unquote
 
+from pronk.domain.errors import MediaError
 from pronk.domain.job import MediaPolicy
 from pronk.domain.reference import OBJECT_SCHEMES, Reference
 
@@ -22,23 +23,28 @@ def check_allowed(reference: Reference, policy: MediaPolicy) -> None:
     A key with ``.``, ``..`` or empty segments must be allowed as it stands and as a store that tidies paths would read
     it; one that climbs above its bucket never is.
     """
-    text, globs = reference.name[:_LONGEST], policy.allow
-    if globs is None and reference.scheme in _BY_NAME_ONLY:
+    text = reference.name[:_LONGEST]
+    if policy.allow is None and reference.scheme in _BY_NAME_ONLY:
         raise reference.failure(
             "not_allowed", f"uses {reference.scheme}://, which this job does not name in its list"
         )
-    if globs is not None and not fits(text, globs):
-        raise reference.failure("not_allowed", "is not in the list of references that this job may read")
+    if reference.scheme == "data":
+        if policy.allow is not None and not fits(text, policy.allow):
+            raise _not_listed(reference, policy, policy.allow)
+        return
+    for globs in policy.lists:
+        if not fits(text, globs):
+            raise _not_listed(reference, policy, globs)
     if reference.scheme in OBJECT_SCHEMES:
         if is_odd_key(reference.key):
             _check_tidied(reference, policy)
-    elif globs is not None and reference.scheme != "data" and not fits(_tidy_url(text), globs):
+    elif policy.lists and not _fits_all(_tidy_url(text), policy.lists):
         raise reference.failure("not_allowed", "climbs out of what this job may read")
 
 
 def check_hops(reference: Reference, hops: tuple[str, ...], policy: MediaPolicy) -> None:
     """Raise MediaError ``…_not_allowed`` unless the addresses to which servers sent us on are allowed as well."""
-    if policy.allow is not None and not all(url_fits(url, policy.allow) for url in hops):
+    if not all(url_fits(url, globs) for url in hops for globs in policy.lists):
         raise reference.failure("not_allowed", "is sent on to an address that this job may not read")
 
 
@@ -65,6 +71,15 @@ def is_odd_key(key: str) -> bool:
     return (key[0] == "." or "/." in key) and not {".", ".."}.isdisjoint(key.split("/"))
 
 
+def _fits_all(text: str, lists: tuple[tuple[str, ...], ...]) -> bool:
+    return all(fits(text, globs) for globs in lists)
+
+
+def _not_listed(reference: Reference, policy: MediaPolicy, globs: tuple[str, ...]) -> MediaError:
+    who = "job" if globs is policy.allow else "project"
+    return reference.failure("not_allowed", f"is not in the list of references that this {who} may read")
+
+
 def _check_tidied(reference: Reference, policy: MediaPolicy) -> None:
     depth = 0
     for segment in reference.key.split("/"):
@@ -72,7 +87,7 @@ def _check_tidied(reference: Reference, policy: MediaPolicy) -> None:
         if depth < 0:
             raise reference.failure("not_allowed", "climbs out of its bucket")
     tidy = f"{reference.scheme}://{reference.bucket}/{normpath(reference.key).lstrip('/')}"
-    if policy.allow is not None and not fits(tidy, policy.allow):
+    if not _fits_all(tidy, policy.lists):
         raise reference.failure("not_allowed", "climbs out of what this job may read")
 
 

@@ -146,7 +146,7 @@ class Web:
             raise FetchError("not_allowed", "is sent on to something that is no address") from error
         if url.scheme == "https" and target.scheme == "http":
             raise FetchError("not_allowed", "is sent on from https to http")
-        if ask.allow is not None and not url_fits(str(target), ask.allow):
+        if not all(url_fits(str(target), globs) for globs in ask.lists):
             raise FetchError("not_allowed", "is sent on to an address that this job may not read")
         return target
 

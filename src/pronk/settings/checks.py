@@ -137,7 +137,7 @@ def _read_job(name: str, given: Given, engines: Mapping[str, EngineSpec]) -> Job
     if name.startswith("job-"):
         bare = name.removeprefix("job-")
         raise SettingsError(f"{given.place}: write [jobs.{bare}]; the job's id is then {name}")
-    job = read_table(given, Job, id=JobId(f"job-{name}"))
+    job = read_table(given, Job, id=JobId(f"job-{name}"), output_of_others=True)
     if "engine" not in given.table():
         job = msgspec.structs.replace(job, engine=_pool_of(given, engines))
     if job.engine not in engines:

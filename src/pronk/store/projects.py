@@ -30,7 +30,8 @@ class Projects:
 
     async def add(self, project: Project) -> None:
         """Remember a project; ConflictError when its name is taken."""
-        values = msgspec.structs.asdict(project) | {"limits": rows.to_json(project.limits)}
+        own = {"limits": rows.to_json(project.limits), "allow": rows.to_json(project.allow)}
+        values = msgspec.structs.asdict(project) | own
         if not await self._database.write(lambda tx: tx.run("insert_project", **values)):
             raise _taken(project.name)
 
@@ -56,11 +57,22 @@ class Projects:
     ) -> Project:
         """Change what is not None. Raises NotFoundError, or ConflictError when another project has the name."""
         values = {"id": project_id, "name": name, "limits": rows.to_json(limits) if limits else None}
-        row = await self._database.write(lambda tx: tx.one("update_project", **values))
+        row = await self._database.write(lambda tx: tx.one("update_project", allow=None, **values))
         if row is None:
             await self.get(project_id)
             raise _taken(name or "")
         return rows.to_project(row)
+
+    async def bound(self, project_id: ProjectId, allow: tuple[str, ...] | None) -> Project:
+        """Say what a project may read at all; None sets no bounds. Raises NotFoundError."""
+        values = {"id": project_id, "name": None, "limits": None, "allow": rows.to_json(allow)}
+        row = await self._database.write(lambda tx: tx.one("update_project", **values))
+        return await self.get(project_id) if row is None else rows.to_project(row)
+
+    async def bounds_of(self, project_id: ProjectId) -> tuple[str, ...] | None:
+        """Return what a project may read at all, None for everything."""
+        row = await self._database.read(lambda tx: tx.one("find_project", id=project_id))
+        return rows.to_allow(row["allow"]) if row else None
 
     async def use(self, project_id: ProjectId, *, now: float) -> Use:
         """Count what a project uses."""

@@ -84,7 +84,8 @@ SELECT :id, :project_id, :job_id, :job, :pool, :priority, 'validating', :endpoin
 -- A text for others: the batches of `page`. Counts of one that runs are the sums of its shards; shards are gone once it
 -- has ended.
 SELECT page.*, live.completed AS live_completed, live.failed AS live_failed, live.input_tokens AS live_input,
-       live.cached_tokens AS live_cached, live.output_tokens AS live_output, live.reasoning_tokens AS live_reasoning
+       live.cached_tokens AS live_cached, live.output_tokens AS live_output, live.reasoning_tokens AS live_reasoning,
+       (SELECT allow FROM project WHERE project.id = page.project_id) AS project_allow
   FROM page
   LEFT JOIN (SELECT batch_id, CAST(SUM(completed) AS BIGINT) AS completed, CAST(SUM(failed) AS BIGINT) AS failed,
                     CAST(SUM(input_tokens) AS BIGINT) AS input_tokens,
@@ -102,7 +103,9 @@ WITH page AS MATERIALIZED (
 
 -- name: get_claimed_batch
 -- For a worker, to whom counts are nothing.
-SELECT batch.*, NULL AS live_completed FROM batch WHERE id = :id
+SELECT batch.*, NULL AS live_completed,
+       (SELECT allow FROM project WHERE project.id = batch.project_id) AS project_allow
+  FROM batch WHERE id = :id
 
 -- name: list_batches
 -- Newest first; ids sort by age.
@@ -308,7 +311,7 @@ RETURNING *
 -- The other half of claim_shard: the batch pays for what it was given. Zero rows: it was stopped meanwhile.
 UPDATE batch SET shards_pending = shards_pending - 1, shards_running = shards_running + 1, turn = turn + :work
  WHERE id = :id AND status = 'in_progress' AND shards_pending > 0
-RETURNING *, NULL AS live_completed
+RETURNING *, NULL AS live_completed, (SELECT allow FROM project WHERE project.id = batch.project_id) AS project_allow
 
 -- name: find_ticket
 -- What a call claimed whose answer was lost on the way.
@@ -642,11 +645,13 @@ SELECT page.created_at / :step AS step, page.job_id, MAX(page.job) AS job, COUNT
  GROUP BY page.created_at / :step, page.job_id, page.job ORDER BY 1
 
 -- name: insert_project
-INSERT INTO project (id, name, created_at, limits) VALUES (:id, :name, :created_at, :limits) ON CONFLICT DO NOTHING
+INSERT INTO project (id, name, created_at, limits, allow) VALUES (:id, :name, :created_at, :limits, :allow)
+ON CONFLICT DO NOTHING
 
 -- name: update_project
 -- Null leaves a member as it is. Zero rows: there is none, or another has the name.
-UPDATE project SET name = COALESCE(CAST(:name AS TEXT), name), limits = COALESCE(CAST(:limits AS TEXT), limits)
+UPDATE project SET name = COALESCE(CAST(:name AS TEXT), name), limits = COALESCE(CAST(:limits AS TEXT), limits),
+                   allow = COALESCE(CAST(:allow AS TEXT), allow)
  WHERE id = :id AND NOT EXISTS (SELECT 1 FROM project AS other WHERE other.name = CAST(:name AS TEXT) AND other.id <> :id)
 RETURNING *
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from pronk.domain.batch import Batch, BatchStatus, Counts, LineError
 from pronk.domain.event import Event
 from pronk.domain.file import File, Upload, UploadPart
-from pronk.domain.job import Job
+from pronk.domain.job import Job, bounded
 from pronk.domain.key import Key, Scope
 from pronk.domain.project import Limits, Project
 from pronk.domain.shard import Claim, Cut, Progress, Shard
@@ -21,6 +22,7 @@ _decode_errors = msgspec.json.Decoder(tuple[LineError, ...]).decode
 _decode_metadata = msgspec.json.Decoder(dict[str, str]).decode
 _decode_scopes = msgspec.json.Decoder(tuple[Scope, ...]).decode
 _decode_limits = msgspec.json.Decoder(Limits).decode
+_decode_allow: Callable[[str], tuple[str, ...] | None] = msgspec.json.Decoder(tuple[str, ...] | None).decode
 _KEY = ("id", "project_id", "name", "prefix", "created_at", "expires_at", "last_used_at", "revoked_at")
 _PLAIN = (
     "id", "project_id", "endpoint", "input_file_id", "completion_window", "created_at", "model", "output_file_id",
@@ -63,8 +65,17 @@ def to_limits(text: str) -> Limits:
 def to_project(row: Row) -> Project:
     """Read a project row."""
     return Project(
-        id=row["id"], name=row["name"], created_at=row["created_at"], limits=to_limits(row["limits"])
+        id=row["id"],
+        name=row["name"],
+        created_at=row["created_at"],
+        limits=to_limits(row["limits"]),
+        allow=to_allow(row["allow"]),
     )
+
+
+def to_allow(text: str) -> tuple[str, ...] | None:
+    """Read what a project may read at all."""
+    return _decode_allow(text)
 
 
 def to_event(row: Row) -> Event:
@@ -78,19 +89,26 @@ def to_job(definition: str) -> Job:
 
 
 def to_batch(row: Row) -> Batch:
-    """Read a batch row with its live sums (columns ``live_…``, null for a batch without shards)."""
+    """Read a batch row with its live sums (columns ``live_…``, null for a batch without shards).
+
+    What its project may read bounds its job as of now, whatever it was when the batch was made.
+    """
     plain: dict[str, Any] = {name: row[name] for name in _PLAIN}
     is_live = row["live_completed"] is not None
     return Batch(
         **plain,
         status=BatchStatus(row["status"]),
-        job=to_job(row["job"]),
+        job=_within(to_job(row["job"]), to_allow(row["project_allow"])),
         metadata=_decode_metadata(row["metadata"]) if row["metadata"] else None,
         errors=_decode_errors(row["errors"]) if row["errors"] else (),
         has_expired=bool(row["has_expired"]),
         counts=_live_counts(row) if is_live else Counts(row["total"], row["completed"], row["failed"]),
         usage=_live_usage(row) if is_live else to_usage(row),
     )
+
+
+def _within(job: Job, bounds: tuple[str, ...] | None) -> Job:
+    return job if bounds is None else msgspec.structs.replace(job, media=bounded(job.media, bounds))
 
 
 def to_usage(row: Row) -> Usage:

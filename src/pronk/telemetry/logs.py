@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, cast
 
 import msgspec
 import structlog
@@ -13,14 +13,16 @@ from opentelemetry.trace import get_current_span
 
 
 def configure_logs(
-    level: str, form: Literal["auto", "console", "json"] = "auto", *, stream: TextIO = sys.stderr
+    level: str, form: Literal["auto", "console", "json"] = "auto", *, stream: TextIO | None = None
 ) -> None:
-    """Send pronk's lines and those of its libraries to `stream`, one form for all.
+    """Send pronk's lines and those of its libraries to `stream`, else to what is standard error then, one form for all.
 
     Libraries only speak from `warning` on, so that no request of theirs, with its signed URL, is ever logged.
     """
-    is_console = form == "console" or (form == "auto" and stream.isatty())
-    renderer = _console(has_colors=stream.isatty()) if is_console else _json()
+    is_terminal = (sys.stderr if stream is None else stream).isatty()
+    stream = cast("TextIO", _StandardError()) if stream is None else stream
+    is_console = form == "console" or (form == "auto" and is_terminal)
+    renderer = _console(has_colors=is_terminal) if is_console else _json()
     common: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         _with_trace,
@@ -34,6 +36,16 @@ def configure_logs(
         cache_logger_on_first_use=True,
     )
     _adopt_libraries(common, renderer, stream)
+
+
+class _StandardError:
+    """Standard error as it is when something is written: whoever puts another in its place gets the lines."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def _console(*, has_colors: bool) -> list[structlog.types.Processor]:

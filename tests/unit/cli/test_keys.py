@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,16 @@ def test_projects_have_keys_and_limits_of_their_own(run: Run) -> None:
     shown = json.loads(run("projects", "show", "vision", "--json")[1])
     assert (shown["limits"], shown["use"]["live_batches"]) == ({"max_stored_bytes": 5_000_000_000}, 0)
     assert "max_stored_bytes=5000000000" in run("projects", "list")[1]
+    assert "everything" in run("projects", "list")[1]
+    run("projects", "allow", "vision", "s3://vision/*", "s3://shared/*")
+    shown = json.loads(run("projects", "show", "vision", "--json")[1])
+    assert (shown["allow"], shown["limits"]["max_stored_bytes"]) == (
+        ["s3://vision/*", "s3://shared/*"],
+        5_000_000_000,
+    )
+    assert "s3://vision/*, s3://shared/*" in run("projects", "list")[1]
+    for flag, allow in (("--nothing", []), ("--everything", None)):
+        assert json.loads(run("projects", "allow", "vision", flag, "--json")[1])["allow"] == allow
 
 
 @pytest.mark.parametrize(
@@ -76,6 +87,10 @@ def test_projects_have_keys_and_limits_of_their_own(run: Run) -> None:
         (("projects", "limit", "default", "max_dogs=1"), 2, "max_live_batches"),
         (("projects", "limit", "default", "max_live_batches=-1"), 2, "0 or more"),
         (("projects", "limit", "default", "max_live_batches"), 2, "=NUMBER"),
+        (("projects", "allow", "default"), 2, "--everything"),
+        (("projects", "allow", "default", "*", "--nothing"), 2, "--nothing"),
+        (("projects", "allow", "default", "vision/*"), 2, "s3://vision/*"),
+        (("projects", "allow", "nobodys", "*"), 1, "pronk projects create nobodys"),
         (("projects", "show", "nobodys"), 1, "pronk projects create nobodys"),
     ],
 )
@@ -94,7 +109,7 @@ def test_every_command_of_the_page_for_operators_runs(run: Run) -> None:
         if "key_…" in command:
             newest = json.loads(run("keys", "list", "--json")[1])["data"][0]["id"]
             command = command.replace("key_…", newest)  # noqa: PLW2901
-        assert run(*command.split())[0] == 0, command
+        assert run(*shlex.split(command))[0] == 0, command
 
 
 def test_the_page_names_every_limit_and_code() -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
 from pronk.domain.errors import MediaError
-from pronk.domain.job import MediaPolicy
+from pronk.domain.job import MediaPolicy, bounded
 from pronk.domain.reference import parse_reference, shown
-from pronk.media.policy import check_allowed, fits, is_odd_key
+from pronk.media.policy import check_allowed, check_hops, fits, is_odd_key
 
 
 @pytest.mark.parametrize(
@@ -140,6 +142,46 @@ def test_what_is_not_allowed_is_refused(allow: tuple[str, ...] | None, text: str
         check_allowed(parse_reference(text, "image"), MediaPolicy(allow=allow))
     assert caught.value.code == "image_not_allowed"
     assert "parts/*" not in caught.value.message
+    if allow is None or text.startswith("data:"):
+        return
+    with pytest.raises(MediaError):
+        check_allowed(parse_reference(text, "image"), bounded(MediaPolicy(allow=WIDE), allow))
+
+
+WIDE = ("*", "http://*", "file://*")
+
+
+@pytest.mark.parametrize(
+    ("allow", "bounds", "text", "is_allowed"),
+    [
+        (None, ("s3://a1/*",), "s3://a1/x", True),
+        (None, ("s3://a1/*",), "s3://b1/x", False),
+        (None, (), "s3://a1/x", False),
+        (("s3://a1/x/*",), ("s3://a1/*",), "s3://a1/x/1", True),
+        (("s3://a1/x/*",), ("s3://a1/*",), "s3://a1/y/1", False),
+        (("s3://b1/*",), ("s3://a1/*",), "s3://b1/1", False),
+        (None, ("s3://a1/*",), "data:image/png;base64,AA", True),
+        ((), ("*",), "data:image/png;base64,AA", False),
+        (None, ("http://a.example/*",), "http://a.example/x", False),
+        (("http://a.example/*",), ("*",), "http://a.example/x", False),
+        (("http://*",), ("http://a.example/*",), "http://a.example/x", True),
+    ],
+)
+def test_a_projects_bounds_and_a_jobs_list_both_have_to_fit(
+    allow: tuple[str, ...] | None, bounds: tuple[str, ...], text: str, *, is_allowed: bool
+) -> None:
+    policy = bounded(MediaPolicy(allow=allow, max_bytes=7), bounds)
+    with nullcontext() if is_allowed else pytest.raises(MediaError, match=r"may read|does not name"):
+        check_allowed(parse_reference(text, "image"), policy)
+    assert (policy.max_bytes, bounded(policy, None)) == (7, policy)
+
+
+def test_where_servers_send_us_on_has_to_fit_both_lists() -> None:
+    policy = bounded(MediaPolicy(allow=("https://*",)), ("https://a.example/*",))
+    reference = parse_reference("https://a.example/1", "image")
+    check_hops(reference, ("https://a.example/2",), policy)
+    with pytest.raises(MediaError, match="sent on"):
+        check_hops(reference, ("https://a.example/2", "https://b.example/3"), policy)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,10 @@ class JobFields(In):
         max_length=1024,
         description="Folder, such as `s3://bucket/prefix`, that gets a copy of the result files; below `output_allow`.",
     )
+    output_of_others: bool = Field(
+        default=False,
+        description="Whether `output` also gets the results of batches of projects that the job is shared with.",
+    )
     completion_window: Window | None = Field(None, description="Window of batches that do not name one.")
     priority: Integer = Field(0, ge=-1_000_000, le=1_000_000, description="Higher goes first.")
     defaults: dict[str, Any] = Field({}, description="Put into bodies that do not set them.")
@@ -84,7 +88,10 @@ class Job(Out):
     model: str | None
     engine: str
     use_case: str | None
-    output: str | None
+    output: str | None = Field(
+        description="Null for who borrows the job and whose results are not copied to its owner."
+    )
+    output_of_others: bool
     completion_window: str | None
     priority: int
     defaults: dict[str, Any]

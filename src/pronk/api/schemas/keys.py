@@ -9,10 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from pronk.api import examples
 from pronk.api.names import EVENT, KEY, PROJECT
 from pronk.api.schemas.base import In, Integer, Out, Seconds, Text, after_of
+from pronk.domain.project import GLOB_PATTERN
 
 Scope = Literal["read", "write", "admin"]
 Name = Annotated[Text, Field(min_length=1, max_length=128)]
 Count = Annotated[Integer, Field(ge=0, le=2**53, json_schema_extra={"minimum": 0, "maximum": 2**53})]
+
+ABOUT_ALLOW = (
+    "Globs over references: what jobs, imports, checks and small pictures of the project may read at all, and where "
+    "results of its own jobs may be copied; null sets no bounds, an empty list allows nothing."
+)
 
 _OF_PROJECT = f"^{PROJECT.pattern.pattern}$"
 
@@ -95,6 +101,12 @@ class Limits(In):
     max_tokens_per_day: Count | None = None
 
 
+Allow = Annotated[
+    list[Annotated[Text, Field(pattern=GLOB_PATTERN, max_length=1024)]] | None,
+    Field(max_length=1000, description=ABOUT_ALLOW),
+]
+
+
 class CreateProject(In):
     """A new project."""
 
@@ -102,13 +114,15 @@ class CreateProject(In):
 
     name: Name
     limits: Limits = Limits()
+    allow: Allow = None
 
 
 class ProjectFields(In):
-    """What changes; the limits that are not named stay."""
+    """What changes; the limits that are not named stay, and so does `allow`; null takes its bounds away."""
 
     name: Name | None = None
     limits: Limits | None = None
+    allow: Allow = None
 
 
 class Use(Out):
@@ -128,6 +142,7 @@ class Project(Out):
     name: str
     created_at: Seconds
     limits: Limits = Field(description="Its own; null is the server's default.")
+    allow: list[str] | None = Field(description=ABOUT_ALLOW)
     use: Use | None = Field(description="Null in lists.")
 
 
