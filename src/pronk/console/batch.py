@@ -15,7 +15,7 @@ from pronk.api.names import BATCH, checked_id
 from pronk.console.desk import Desk, TheAudit, TheDesk, Viewer
 from pronk.console.guard import Guarded
 from pronk.console.index import apart, queries
-from pronk.console.index.filters import Filter
+from pronk.console.index.filters import DIMENSIONS, Filter
 from pronk.console.index.shelf import Index
 from pronk.console.live import stream
 from pronk.console.snippets import snippets
@@ -102,12 +102,17 @@ async def show_causes(batch_id: str, request: Request, desk: TheDesk, viewer: Vi
     index = desk.shelf.get(batch)
     code = request.query_params.get("code") or None
     try:
-        found = await apart.causes(index, code)
+        found = await apart.causes(index, code, region_of=desk.parts.store.regions.find_region)
     except UnavailableError:
         found = []
     base = Filter((("code", code),)) if code else Filter((("state", "failed"),))
-    shown = [(cause, base.toggled(cause.name, cause.value).address()) for cause in found]
+    shown = [(cause, _narrowed(base, cause)) for cause in found]
     return desk.pages.show(request, "batch_apart.html", batch=batch, causes=shown, is_whole=index.is_whole)
+
+
+def _narrowed(base: Filter, cause: apart.Cause) -> str | None:
+    """Return the address of the failed lines that have a cause, None for one that lines are not filtered by."""
+    return base.toggled(cause.name, cause.value).address() if cause.name in DIMENSIONS else None
 
 
 async def _values(desk: Desk, batch: Batch, index: Index | None) -> dict[str, Any]:

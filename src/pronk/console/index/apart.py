@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from math import log
 from typing import Final
 
@@ -12,7 +13,13 @@ from pronk.console.index.shelf import Index
 
 _LOOKED_AT: Final = ("bucket", "prefix", "ending", "type", "bytes", "pictures", "replica", "minute")
 _MIN_LINES: Final = 3
+_MAX_BUCKETS: Final = 100
 _SECONDS: Final = 2.0
+
+RegionOf = Callable[[str], Awaitable[str | None]]
+"""Returns where a bucket lives, None where nobody knows."""
+_Row = tuple[str, int, int]
+"""A value, how many lines have it, how many of them failed."""
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,20 +56,25 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-async def causes(index: Index, code: str | None = None, limit: int = 3) -> list[Cause]:
+async def causes(
+    index: Index, code: str | None = None, *, region_of: RegionOf | None = None, limit: int = 3
+) -> list[Cause]:
     """Return the values that tell most about failing (with `code`, if one is given), one for each dimension, strongest first.
 
     Raises UnavailableError when that takes too long.
     """
+    rows = {name: await _rows(index, name, code) for name in _LOOKED_AT}
+    if region_of is not None:
+        rows["region"] = await _by_region(rows["bucket"], region_of)
     found: list[Cause] = []
-    for name in _LOOKED_AT:
-        best = max(await _of_dimension(index, name, code), key=lambda cause: cause.weight, default=None)
+    for name, values in rows.items():
+        best = max(_told(name, values), key=lambda cause: cause.weight, default=None)
         if best is not None:
             found.append(best)
     return sorted(found, key=lambda cause: -cause.weight)[:limit]
 
 
-async def _of_dimension(index: Index, name: str, code: str | None) -> list[Cause]:
+async def _rows(index: Index, name: str, code: str | None) -> list[_Row]:
     where, values = Filter((("code", code),)).condition() if code else ("code IS NOT NULL", [])
     rows = await index.table.ask(
         f"SELECT {DIMENSIONS[name]} AS value, COUNT(*) AS n, COUNT(*) FILTER (WHERE {where}) AS bad FROM lines "  # noqa: S608
@@ -70,6 +82,24 @@ async def _of_dimension(index: Index, name: str, code: str | None) -> list[Cause
         values,
         seconds=_SECONDS,
     )
+    return [(value, count, failed) for value, count, failed in rows]
+
+
+async def _by_region(buckets: list[_Row], region_of: RegionOf) -> list[_Row]:
+    """Return the rows of buckets put together by region; [] where that says no more than the buckets do."""
+    if len(buckets) > _MAX_BUCKETS:
+        return []
+    sums: dict[str, tuple[int, int]] = {}
+    for bucket, count, failed in buckets:
+        region = (await region_of(bucket) if bucket else None) or ""
+        had = sums.get(region, (0, 0))
+        sums[region] = (had[0] + count, had[1] + failed)
+    if len(sums) == len(buckets):
+        return []
+    return [(region, count, failed) for region, (count, failed) in sums.items()]
+
+
+def _told(name: str, rows: list[_Row]) -> list[Cause]:
     whole, failed = sum(row[1] for row in rows), sum(row[2] for row in rows)
     made = [
         Cause(
