@@ -12,8 +12,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final
 
+import msgspec
 import uvicorn
 from tests.conformance.server import Server
+from tests.fakes.aws.server import Aws, open_aws
 from tests.media.pictures import png
 from tests.worker.world import World
 
@@ -21,15 +23,28 @@ from pronk.api.app import create_api
 from pronk.api.parts import ApiParts, Engines
 from pronk.app.front import http_config
 from pronk.console.opening import add_console, open_console
+from pronk.domain.bucket import BucketRule
 from pronk.journal import Journal
 from pronk.media.resolve import open_resolver
 
 CHAT: Final = "/v1/chat/completions"
+BUCKETS: Final = BucketRule(match="*", region="us-east-1", addressing="path", anonymous=True)
 PICTURE: Final = "data:image/png;base64," + base64.b64encode(png()).decode()
 
 
 class ConsoleServer(Server):
-    """A running server with pages."""
+    """A running server with pages. Thumbnails and listings come from buckets of `aws`, which anybody may read."""
+
+    def __init__(self, folder: Path, **more: Any) -> None:
+        super().__init__(folder, **more)
+        self.aws = Aws()
+
+    def new_bucket(self, name: str, *keys: str, body: bytes | None = None) -> None:
+        """Make a bucket that holds a picture, or `body`, below each key."""
+        bucket = self.aws.new_bucket(name)
+        bucket.is_public = True
+        for key in keys:
+            bucket.put(key, png() if body is None else body)
 
     async def _listen(self, world: World, pool: Engines, said: SimpleQueue[str | BaseException]) -> None:
         parts = ApiParts(
@@ -43,8 +58,9 @@ class ConsoleServer(Server):
             version="0.0.0",
         )
         async with (
-            open_resolver() as resolver,
-            open_console(parts, resolver.thumbs, {"default": world.pool}) as desk,
+            open_aws(self.aws) as aws,
+            open_resolver(buckets=(msgspec.structs.replace(BUCKETS, endpoint=aws.url),)) as resolver,
+            open_console(parts, resolver, {"default": world.pool}) as desk,
         ):
             app = create_api(parts)
             add_console(app, desk)

@@ -45,3 +45,24 @@ def test_pages_ask_for_a_key_which_opens_them(locked: tuple[ConsoleServer, str])
         assert secret not in http.get("/keys").text
         http.post("/logout", data={"csrf": token})
         assert http.get("/jobs").status_code == 303
+
+
+def test_tenants_are_told_to_make_jobs_only_where_they_may(tmp_path: Path) -> None:
+    for is_allowed in (True, False):
+        with (
+            console_server(tmp_path / str(is_allowed), allow_project_jobs=is_allowed) as server,
+            httpx2.Client(base_url=server.url, headers={"accept": "text/html"}) as http,
+        ):
+            assert "POST /v1/jobs" in http.get("/jobs").text
+            form = {"csrf": token_of(http), "name": "first", "scope": "admin"}
+            page = http.post("/keys", headers={"origin": server.url}, data=form).text
+            headers = {"authorization": f"Bearer {page.split('<code>')[1].split('<')[0]}"}
+            tenant = http.post("/v1/projects", headers=headers, json={"name": "tenant"}).json()["id"]
+            wanted = {"name": "k", "scopes": ["write"], "project_id": tenant}
+            made = http.post("/v1/keys", headers=headers, json=wanted).json()
+            http.cookies.set("pronk_key", made["value"])
+            assert ("POST /v1/jobs" in http.get("/jobs").text) == is_allowed
+            answer = http.post(
+                "/v1/jobs", headers={"authorization": f"Bearer {made['value']}"}, json={"model": "m"}
+            )
+            assert (answer.status_code == 200) == is_allowed

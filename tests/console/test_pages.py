@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 from tests.console.conftest import run_batch, token_of
+from tests.console.hostile import Page
 from tests.console.server import ConsoleServer, line
 
 
@@ -175,3 +176,36 @@ def test_an_address_is_kept_under_a_name_and_forgotten(http: httpx2.Client, serv
     assert 'href="/?status=failed&amp;q=a%22b"' in page
     http.post("/views", headers={"origin": server.url}, data={**form, "forget": "1"})
     assert "Failed&lt;" not in http.get("/").text
+
+
+def test_a_preflight_says_what_would_come_of_it(http: httpx2.Client, server: ConsoleServer) -> None:
+    headers = {"origin": server.url, "x-csrf-token": token_of(http), "x-pronk": "1"}
+
+    def report(lines: list[dict[str, Any]]) -> str:
+        data = "".join(json.dumps(one) + "\n" for one in lines).encode()
+        up = http.post(
+            "/new/file", headers=headers, data={"purpose": "batch"}, files={"file": ("a.jsonl", data)}
+        )
+        body = {"input_file_id": up.json()["id"], "endpoint": "/v1/chat/completions"}
+        answer = http.post("/new/check", headers=headers, json=body)
+        assert answer.status_code == 200
+        assert Page(answer.text).faults == []
+        return answer.text
+
+    good = line(1, "a", reference="s3://good/1.png")
+    assert "every line would reach the engine" in report([good])
+    some = report(
+        [good, line(2, "a", reference="s3://gone/<b>.png"), line(3, "a", reference="s3://gone/2.png")]
+    )
+    for text in (
+        "some lines would fail",
+        "image_not_found",
+        "s3://gone/&lt;b&gt;.png",
+        "eu-west-1",
+        "us-east-1",
+        "image/png",
+    ):
+        assert text in some
+    twice = report([good, good])
+    assert "the file cannot be run" in twice
+    assert "duplicate_custom_id" in twice

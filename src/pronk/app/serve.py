@@ -44,8 +44,8 @@ async def _serve(settings: Settings) -> None:
         folder = metrics_folder(ready)
         folder.make()
         api_parts = _api_parts(parts, folder)
-        thumbs, pools = parts.resolver.thumbs, parts.pools
-        async with open_console(api_parts, thumbs, pools, is_stopping=lambda: server.should_exit) as console:
+        media, pools = parts.resolver, parts.pools
+        async with open_console(api_parts, media, pools, is_stopping=lambda: server.should_exit) as console:
             app = create_api(api_parts)
             add_console(app, console)
             server = _ApiServer(http_config(app, settings))

@@ -19,6 +19,7 @@ from pronk.console.session import KEY, Session, seed_of
 from pronk.console.static_files import Assets
 from pronk.domain.key import Identity, Scope
 from pronk.media.thumbs import Thumbs
+from pronk.media.whole import Whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class Desk:
     pages: Pages
     shelf: Shelf
     thumbs: Thumbs
+    objects: Whole
     pools: Mapping[str, Any]
     paces: Paces = field(default_factory=Paces)
     is_stopping: Callable[[], bool] = lambda: False

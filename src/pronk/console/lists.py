@@ -12,6 +12,7 @@ from pronk.console.codes import every_code, explain
 from pronk.console.desk import TheDesk, Viewer
 from pronk.console.guard import Guarded
 from pronk.domain.errors import NotFoundError, PermissionDeniedError
+from pronk.domain.ids import DEFAULT_PROJECT
 
 router = APIRouter(route_class=Guarded, include_in_schema=False)
 
@@ -22,7 +23,8 @@ async def show_jobs(request: Request, desk: TheDesk, viewer: Viewer) -> Response
     catalog = Catalog.of(desk.parts, viewer.project)
     entries = [entry async for entry in catalog.entries()]
     shown = [(entry.job, entry.created_at, _json(entry.job)) for entry in entries]
-    return desk.pages.show(request, "jobs.html", jobs=shown)
+    may_define = viewer.project == DEFAULT_PROJECT or desk.parts.settings.allow_project_jobs
+    return desk.pages.show(request, "jobs.html", jobs=shown, may_define=may_define)
 
 
 @router.get("/engines")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
@@ -19,6 +19,7 @@ from pronk.console import (
     export,
     keys,
     lists,
+    picker,
     pictures,
     playground,
     results,
@@ -31,6 +32,20 @@ from pronk.console.pages import Pages
 from pronk.console.session import Session
 from pronk.console.static_files import Assets
 from pronk.media.thumbs import Thumbs
+from pronk.media.whole import Whole
+
+
+class Media(Protocol):
+    """The doors to pictures and to buckets."""
+
+    @property
+    def thumbs(self) -> Thumbs:
+        """Small pictures of references."""
+
+    @property
+    def whole(self) -> Whole:
+        """Objects and what lies in buckets."""
+
 
 _ROUTERS: Final = (
     doors.plain,
@@ -42,6 +57,7 @@ _ROUTERS: Final = (
     lists.router,
     export.router,
     compose.router,
+    picker.router,
     playground.router,
     compare.router,
     keys.router,
@@ -52,12 +68,12 @@ _ROUTERS: Final = (
 @asynccontextmanager
 async def open_console(
     parts: ApiParts,
-    thumbs: Thumbs,
+    media: Media,
     pools: Mapping[str, Any],
     *,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[Desk]:
-    """Give what the pages work with. `thumbs` shows pictures, `pools` are the engines that this server talks to; `is_stopping` ends what is streamed, so that a server can stop."""
+    """Give what the pages work with. `media` shows pictures and lists buckets, `pools` are the engines that this server talks to; `is_stopping` ends what is streamed, so that a server can stop."""
     assets = Assets()
     async with open_shelf(parts) as shelf:
         yield Desk(
@@ -65,7 +81,8 @@ async def open_console(
             assets=assets,
             pages=Pages(assets, parts.version),
             shelf=shelf,
-            thumbs=thumbs,
+            thumbs=media.thumbs,
+            objects=media.whole,
             pools=pools,
             is_stopping=is_stopping,
         )

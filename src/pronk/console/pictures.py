@@ -60,7 +60,7 @@ async def show_thumb(
         return Response(status_code=304, headers={**_HEADERS, "etag": etag})
     wanted = await _wanted(desk, viewer, spot)
     wanted = msgspec.structs.replace(wanted, edge=THUMB_EDGE, max_bytes=THUMB_BYTES)
-    return _picture(*await desk.thumbs.small(wanted), etag)
+    return as_picture(*await desk.thumbs.small(wanted), etag)
 
 
 @router.get("/full")
@@ -70,8 +70,8 @@ async def show_full(
     """The picture at most 2048 pixels long, with ``size=whole`` as it is."""
     wanted = await _wanted(desk, viewer, spot)
     if request.query_params.get("size") == "whole":
-        return _picture(*await desk.thumbs.whole(wanted), spot.etag("whole"))
-    return _picture(*await desk.thumbs.small(wanted), spot.etag(str(LARGE_EDGE)))
+        return as_picture(*await desk.thumbs.whole(wanted), spot.etag("whole"))
+    return as_picture(*await desk.thumbs.small(wanted), spot.etag(str(LARGE_EDGE)))
 
 
 async def _wanted(desk: Desk, viewer: Session, spot: Spot) -> Wanted:
@@ -93,7 +93,8 @@ async def _wanted(desk: Desk, viewer: Session, spot: Spot) -> Wanted:
     )
 
 
-def _picture(data: bytes, type_: str, etag: str) -> Response:
+def as_picture(data: bytes, type_: str, etag: str) -> Response:
+    """Return the answer that shows a picture and nothing else. Raises NotFoundError for what browsers do not show as one."""
     if type_ not in _TYPES:
         raise NotFoundError("This is not a picture that can be shown.", code="not_found")
     return Response(data, headers={**_HEADERS, "etag": etag}, media_type=type_)

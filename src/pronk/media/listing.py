@@ -44,7 +44,7 @@ Fetch = Callable[[str], Awaitable[Page]]
 
 def read_page(body: bytes) -> Page:
     """Return what a ListObjectsV2 answer with URL-encoded keys says."""
-    entries = [Entry(_key(found[0]), int(found[1])) for found in _ENTRY.findall(body)]
+    entries = [Entry(key_of(found[0]), int(found[1])) for found in _ENTRY.findall(body)]
     return Page(entries, b"<IsTruncated>true</IsTruncated>" in body)
 
 
@@ -214,7 +214,8 @@ def _digits(text: str, alphabet: str) -> int:
     return number
 
 
-def _key(raw: bytes) -> str:
+def key_of(raw: bytes) -> str:
+    """Return a key as it was before it was URL-encoded for XML."""
     text = raw.decode("utf-8", "replace")
     if "&" in text:
         text = unescape(text)

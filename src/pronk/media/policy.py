@@ -13,6 +13,7 @@ from pronk.domain.reference import OBJECT_SCHEMES, Reference
 
 _AUTHORITY = re.compile(r"[a-z0-9]+://[^/]*")
 _BY_NAME_ONLY = frozenset({"http", "file"})
+_ENDS_NAME = frozenset("/?#@:\\")
 _LONGEST = 8192
 """Enough for every reference but data: URLs, of which the beginning decides."""
 
@@ -57,6 +58,11 @@ def fits(text: str, globs: tuple[str, ...]) -> bool:
     if scheme in _BY_NAME_ONLY:
         globs = tuple(glob for glob in globs if glob.startswith(f"{scheme}:"))
     return any(pattern.fullmatch(text) for pattern in _compiled(globs))
+
+
+def may_hold(beginning: str, globs: tuple[str, ...] | None) -> bool:
+    """Return whether a reference that begins so could be one that the globs fit; None fits everything."""
+    return globs is None or any(_reaches(beginning, glob) for glob in globs)
 
 
 def url_fits(url: str, globs: tuple[str, ...]) -> bool:
@@ -114,6 +120,34 @@ def _pattern(glob: str) -> str:
     return _translated(found[0], r"[^/?#@:\\]*", r"[^/?#@:\\]") + (
         _translated(rest, ".*", ".") if rest else "(?:/.*)?"
     )
+
+
+def _reaches(beginning: str, glob: str) -> bool:
+    """Walk the glob along the text, at all places of it at once; whatever is left of it then, some ending fits."""
+    head = _AUTHORITY.match(glob)
+    name_ends = head.end() if head else 0
+    if head and name_ends == len(glob):
+        glob += "/*"
+    places = {0}
+    for char in beginning:
+        after = set()
+        for place in _with_stars(places, glob):
+            sign = glob[place : place + 1]
+            is_any = sign in {"*", "?"} and (place >= name_ends or char not in _ENDS_NAME)
+            if is_any or (sign == char and sign not in {"*", "?"}):
+                after.add(place if sign == "*" else place + 1)
+        places = after
+    return bool(places)
+
+
+def _with_stars(places: set[int], glob: str) -> set[int]:
+    """Return the places and those behind stars that stand for nothing."""
+    found = set(places)
+    for place in places:
+        while glob[place : place + 1] == "*":
+            place += 1  # noqa: PLW2901
+            found.add(place)
+    return found
 
 
 def _translated(glob: str, many: str, one: str) -> str:

@@ -17,7 +17,8 @@ from pronk.domain.job import MediaPolicy
 from pronk.domain.reference import OBJECT_SCHEMES, Reference, parse_reference
 from pronk.media.buckets import Buckets, Open, headers_for, object_url, odd, signed_headers
 from pronk.media.fetched import Ask, FetchError, TransientError
-from pronk.media.listing import Entry, Page, list_keys, query_of, read_page
+from pronk.media.level import Level, check_visible, fold, query_of_level, read_level, visible
+from pronk.media.listing import PAGE, Entry, Page, list_keys, query_of, read_page
 from pronk.media.objects import Span, list_objects, read_span, write_object
 from pronk.media.policy import check_allowed, is_odd_key
 from pronk.media.store_errors import error_of_status
@@ -85,14 +86,40 @@ class Whole:
             async for entry in found:
                 yield entry
 
+    async def level(
+        self, text: str, policy: MediaPolicy, after: str = "", *, count: int = PAGE, is_deep: bool = False
+    ) -> Level:
+        """Return up to `count` folders and objects right below a prefix that the policy lets be seen, after `after`.
+
+        `is_deep` returns the objects of all levels below instead. Raises MediaError; ``document_not_allowed`` where nothing
+        below the prefix could be read.
+        """
+        reference, prefix = prefix_of(text)
+        check_visible(reference, prefix, policy)
+        if reference.scheme == "s3":
+            query = query_of_level(prefix, after, count, is_deep=is_deep)
+
+            async def once(opened: Open) -> Level:
+                return read_level(await self._listing(opened, query))
+
+            found = await self._tries.run(reference, lambda: self._stores.served(reference, once))
+        else:
+            found = await fold(
+                lambda low: self._listed(reference, prefix, low), prefix, after, count, is_deep=is_deep
+            )
+        return visible(found, reference, policy)
+
     async def _page(self, opened: Open, query: str) -> Page:
+        return read_page(await self._listing(opened, query))
+
+    async def _listing(self, opened: Open, query: str) -> bytes:
         if opened.place is None:
             raise FetchError("unsupported", "has no place to be listed")
         url = f"{opened.place.root()}/?{query}"
         reply = await self._transport.get(url, headers_for(opened, f"?{query}"), _PAGE_ASK)
         if reply.status != 200:
             raise error_of_status(reply.status, reply.body.decode("utf-8", "replace"), versioned=False)
-        return read_page(reply.body)
+        return reply.body
 
     async def _listed(self, reference: Reference, prefix: str, after: str) -> AsyncIterator[Entry]:
         async def opened(opened: Open) -> Open:

@@ -32,7 +32,8 @@
   all("[data-from]").forEach((button) => button.addEventListener("click", () => {
     all("[data-from]").forEach((b) => b.setAttribute("aria-pressed", String(b === button)));
     $("#compose").hidden = button.dataset.from !== "compose";
-    drop.hidden = false;
+    drop.hidden = button.dataset.from !== "drop";
+    if (button.dataset.from === "compose") pronkPicked.begin();
   }));
   $("#compose").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -40,6 +41,7 @@
     let schema = null;
     try { schema = text("schema") ? JSON.parse(text("schema")) : null; } catch { say("The schema is not JSON"); return; }
     const lines = text("references").split("\n").map((line) => line.trim()).filter(Boolean);
+    const parts = (line) => (line.includes("://") && !/\s\S+:\/\//.test(line) ? [line] : line.split(/\s+/));
     const request = (references, number) => {
       const content = references.map((url) => ({ type: "image_url", image_url: { url } }));
       content.push({ type: "text", text: text("prompt") });
@@ -48,7 +50,8 @@
       if (schema) body.response_format = { type: "json_schema", json_schema: { name: "answer", schema } };
       return JSON.stringify({ custom_id: `request-${number + 1}`, method: "POST", url: "/v1/chat/completions", body });
     };
-    const made = (lines.length ? lines : [""]).map((line, number) => request(line ? line.split(/\s+/) : [], number));
+    const asked = [...lines.map(parts), ...pronkPicked.taken().map((one) => [one])];
+    const made = (asked.length ? asked : [[]]).map(request);
     send(new Blob([made.join("\n"), "\n"], { type: "application/jsonl" }), "composed.jsonl");
   });
   const wish = () => {
