@@ -8,12 +8,13 @@ alone.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import anyio
 
 from pronk.domain.errors import PronkError
 
-_FIRST_GUESS = 4_000_000
+_FIRST_GUESS = 1_000_000
 _FADE = 0.9
 
 
@@ -70,18 +71,22 @@ class Budget:
         """Take the size of an object into later guesses."""
         self._guess = max(float(size), self._guess * _FADE)
 
-    async def take(self, amount: int) -> Lease:
-        """Wait for `amount` bytes, behind everybody who waits already."""
+    async def take(self, need: Callable[[int], int]) -> Lease:
+        """Wait for as many bytes as `need` makes of the guess, behind everybody who waits already.
+
+        It is asked anew while it waits: those who queued before anything was known must not hold up a worker for that.
+        """
+        amount = need(self.guess())
         if self._queue or not self._fits(amount):
-            waiter = _Waiter(amount)
+            waiter = _Waiter(need)
             self._queue.append(waiter)
             try:
                 await waiter.turn.wait()
             except BaseException:
                 self._leave(waiter)
                 raise
-        else:
-            self.used += amount
+            return Lease(self, waiter.amount)
+        self.used += amount
         return Lease(self, amount)
 
     def take_now(self, amount: int, *, alone: bool) -> bool:
@@ -94,8 +99,12 @@ class Budget:
     def give(self, amount: int) -> None:
         """Give back and wake who fits now, in order."""
         self.used -= amount
-        while self._queue and self._fits(self._queue[0].amount):
-            waiter = self._queue.popleft()
+        while self._queue:
+            waiter = self._queue[0]
+            waiter.amount = waiter.need(self.guess())
+            if not self._fits(waiter.amount):
+                return
+            self._queue.popleft()
             self.used += waiter.amount
             waiter.turn.set()
 
@@ -111,8 +120,9 @@ class Budget:
 
 
 class _Waiter:
-    __slots__ = ("amount", "turn")
+    __slots__ = ("amount", "need", "turn")
 
-    def __init__(self, amount: int) -> None:
-        self.amount = amount
+    def __init__(self, need: Callable[[int], int]) -> None:
+        self.need = need
+        self.amount = 0
         self.turn = anyio.Event()

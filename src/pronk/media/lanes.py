@@ -25,6 +25,7 @@ class Lane:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.limit = _START
         self.running = 0
+        self._is_new = True
         self._clock = clock
         self._calm_at = 0.0
         self._queue: deque[anyio.Event] = deque()
@@ -53,13 +54,14 @@ class Lane:
             self._queue.popleft().set()
 
     def went_well(self) -> None:
-        """Open a little more where the limit was felt."""
+        """Open more where the limit was felt: twice as much a round until the first refusal, one more a round after it."""
         if self.running + 1 >= self.limit:
-            self.limit = min(_MOST, self.limit + 1.0 / self.limit)
+            self.limit = min(_MOST, self.limit + (1.0 if self._is_new else 1.0 / self.limit))
 
     def was_too_much(self) -> None:
         """Halve, at most once a second: one burst of refusals is one message."""
         now = self._clock()
+        self._is_new = False
         if now >= self._calm_at:
             self.limit = max(_LEAST, self.limit / 2)
             self._calm_at = now + _CALM_SECONDS

@@ -100,7 +100,7 @@ class Resolver:
         caller = Caller(project=project, policy=policy, fresh_since=fresh_since, reads_files=reads_files)
         line = Line(slots, caller, with_uuid=with_uuid)
         while True:
-            line.lease = await self._budget.take(line.expected(self._budget.guess()))
+            line.lease = await self._budget.take(line.expected)
             try:
                 delivered = await self._deliver_all(line)
             except CrowdedError:

@@ -22,10 +22,10 @@ async def settle() -> None:
 
 async def test_the_budget_serves_in_order_and_lets_the_large_pass_alone() -> None:
     budget, order = Budget(100), []
-    first = await budget.take(60)
+    first = await budget.take(lambda _: 60)
 
     async def take(name: str, amount: int) -> None:
-        lease = await budget.take(amount)
+        lease = await budget.take(lambda _: amount)
         order.append((name, budget.used))
         lease.close()
 
@@ -43,7 +43,7 @@ async def test_the_budget_serves_in_order_and_lets_the_large_pass_alone() -> Non
 
 async def test_a_lease_grows_only_into_free_room_or_when_it_is_alone() -> None:
     budget = Budget(100)
-    one, two = await budget.take(40), await budget.take(40)
+    one, two = await budget.take(lambda _: 40), await budget.take(lambda _: 40)
     assert one.grow_to(60)
     assert not two.grow_to(41)
     assert (one.held, two.held, budget.used) == (60, 40, 100)
@@ -55,17 +55,38 @@ async def test_a_lease_grows_only_into_free_room_or_when_it_is_alone() -> None:
     assert budget.used == 0
 
 
-async def test_a_cancelled_wait_takes_nothing() -> None:
-    budget = Budget(10)
-    lease, got = await budget.take(10), []
+async def test_who_waits_asks_for_what_is_expected_now_and_not_when_nothing_was_known() -> None:
+    budget, going = Budget(1_000_000), 0
 
     async def take() -> None:
-        got.append(await budget.take(5))
+        nonlocal going
+        await budget.take(lambda guess: guess)
+        going += 1
+
+    first = await budget.take(lambda guess: guess)
+    async with anyio.create_task_group() as group:
+        for _ in range(20):
+            group.start_soon(take)
+        await settle()
+        assert going == 0
+        for _ in range(40):
+            budget.learn(50_000)
+        first.close()
+        await settle()
+        assert going == 20
+
+
+async def test_a_cancelled_wait_takes_nothing() -> None:
+    budget = Budget(10)
+    lease, got = await budget.take(lambda _: 10), []
+
+    async def take() -> None:
+        got.append(await budget.take(lambda _: 5))
 
     async with anyio.create_task_group() as group:
         with anyio.CancelScope() as scope:
             scope.cancel()
-            await budget.take(10)
+            await budget.take(lambda _: 10)
         group.start_soon(take)
         await settle()
         lease.close()
@@ -152,10 +173,14 @@ async def test_a_lane_halves_once_per_burst_and_opens_again() -> None:
     assert await lanes.run("b", answer) == 1
     assert 16 < lanes.get("b").limit < 17
     assert lanes.get("other").limit == 64
+    lanes.get("other").running = 63
+    assert await lanes.run("other", answer) == 1
+    assert lanes.get("other").limit == 65
 
 
 async def test_a_lane_lets_in_as_many_as_its_limit() -> None:
     lanes, most, running = Lanes(lambda: 0.0), [0], [0]
+    lanes.get("b").was_too_much()
     lanes.get("b").limit = 3.0
 
     async def work() -> int:
