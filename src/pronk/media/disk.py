@@ -7,9 +7,11 @@ nothing is synced, and a disk that is full or broken is simply not used for a wh
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
@@ -175,29 +177,39 @@ class DiskCache:
         assert medium.key is not None  # noqa: S101  # offer takes no others
         _, digest = self._write_object(medium, self._clock())
         note = _Note(digest, medium.looks, medium.etag, medium.current_at, medium.via, medium.changed)
-        _replace(self._name_path(medium.key), msgspec.msgpack.encode(note))
+        _put(self._name_path(medium.key), msgspec.msgpack.encode(note))
 
     def _write_object(self, medium: Medium, stamp: float) -> tuple[Path, str]:
         digest = medium.hash or content_hash(medium.data)
         path = self._path(digest, medium.looks.type)
         try:
-            if path.stat().st_mtime < stamp - _TOUCH_SECONDS:
+            if os.stat(path).st_mtime < stamp - _TOUCH_SECONDS:  # noqa: PTH116  # a Path costs more than the call
                 os.utime(path, (stamp, stamp))
         except FileNotFoundError:
-            _replace(path, medium.data)
-            os.utime(path, (stamp, stamp))
+            self._put_whole(path, medium.data, stamp)
             self._unswept += len(medium.data)
         if self._unswept > self._sweep_every:
             self._unswept = 0
             self.sweep()
-        return path, digest
+        return Path(path), digest
 
-    def _path(self, digest: str, type_: str) -> Path:
-        return self.objects / digest[:2] / f"{digest}.{_EXTENSIONS.get(type_) or type_.rpartition('/')[2]}"
+    def _put_whole(self, path: str, data: bytes, stamp: float) -> None:
+        """Put an object in place whole or not at all: engines read it without a look at its hash."""
+        beside = f"{os.path.dirname(path)}/.{secrets.token_hex(8)}"  # noqa: PTH120
+        try:
+            _put(beside, data, stamp)
+            os.replace(beside, path)  # noqa: PTH105
+        except BaseException:
+            Path(beside).unlink(missing_ok=True)
+            raise
 
-    def _name_path(self, key: CacheKey) -> Path:
+    def _path(self, digest: str, type_: str) -> str:
+        extension = _EXTENSIONS.get(type_) or type_.rpartition("/")[2]
+        return f"{self.objects}/{digest[:2]}/{digest}.{extension}"
+
+    def _name_path(self, key: CacheKey) -> str:
         digest = key.digest()
-        return self._names / digest[:2] / digest
+        return f"{self._names}/{digest[:2]}/{digest}"
 
 
 def content_hash(data: bytes) -> str:
@@ -205,7 +217,8 @@ def content_hash(data: bytes) -> str:
     return sha256(data).hexdigest()[:40]
 
 
-def _read_checked(path: Path, digest: str, touch_before: float) -> bytes | None:
+def _read_checked(name: str, digest: str, touch_before: float) -> bytes | None:
+    path = Path(name)
     try:
         data = path.read_bytes()
         if content_hash(data) != digest:
@@ -218,16 +231,21 @@ def _read_checked(path: Path, digest: str, touch_before: float) -> bytes | None:
     return data
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Put `data` in place whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{secrets.token_hex(8)}")
+def _put(path: str, data: bytes, stamp: float | None = None) -> None:
+    """Write a file; a torn one is no harm, for its content is checked. In few calls: each gives up the interpreter's lock once."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     try:
-        beside.write_bytes(data)
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+        file = os.open(path, flags, 0o644)
+    except FileNotFoundError:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, flags, 0o644)
+    try:
+        if os.write(file, data) < len(data):
+            raise OSError(errno.ENOSPC, "the disk took a part only", path)
+        if stamp is not None and abs(stamp - time.time()) > _TOUCH_SECONDS:
+            os.utime(file, (stamp, stamp))
+    finally:
+        os.close(file)
 
 
 def _files(folder: Path) -> list[tuple[float, int, Path]]:
