@@ -32,7 +32,9 @@ _TOUCH_SECONDS = 60.0
 _REST_SECONDS = 60.0
 _MAX_NOTE_BYTES = 1_000_000
 _AT_ONCE = 32
-_DOUBT_AFTER = 1000
+_DOUBT_AFTER_BYTES = 50_000_000
+_SAMPLE = "08"
+"""Keys whose digest begins below it, one in 32, are kept while nothing of what was kept is ever asked for again."""
 _EXTENSIONS = {"image/jpeg": "jpg", "image/svg+xml": "bin"}
 
 
@@ -63,7 +65,7 @@ class DiskCache:
         self._unswept = self._sweep_every
         self._crowded_until = 0.0
         self._rest_until = 0.0
-        self._writes_since_hit = 0
+        self._bytes_since_hit = 0
         self._send, self._receive = anyio.create_memory_object_stream[Medium](10_000)
 
     @property
@@ -80,7 +82,7 @@ class DiskCache:
         data = await anyio.to_thread.run_sync(_read_checked, path, note.hash, self._clock() - _TOUCH_SECONDS)
         if data is None:
             return None
-        self._writes_since_hit = 0
+        self._bytes_since_hit = 0
         return Medium(
             data=data,
             looks=note.looks,
@@ -101,9 +103,9 @@ class DiskCache:
             or self.is_crowded
         ):
             return
-        if self._writes_since_hit > _DOUBT_AFTER and medium.key.digest()[0] != "0":
+        if self._bytes_since_hit > _DOUBT_AFTER_BYTES and medium.key.digest()[:2] >= _SAMPLE:
             return
-        self._writes_since_hit += 1
+        self._bytes_since_hit += len(medium.data)
         with suppress(anyio.WouldBlock, anyio.ClosedResourceError):
             self._send.send_nowait(medium)
             self._queued += len(medium.data)

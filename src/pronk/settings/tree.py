@@ -151,7 +151,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     prefetch_bytes: Annotated[int, _about("Pictures that one worker holds ahead of the engine.", ge=MIB)] = (
         64 * MIB
     )
-    fetch_concurrency: Annotated[int, _about("Pictures that one worker fetches at once.", ge=1, le=4096)] = 128
+    fetch_concurrency: Annotated[int, _about("Pictures that one worker fetches at once.", ge=1, le=4096)] = (
+        128
+    )
     cache_memory_bytes: Annotated[int, _about("Pictures that one worker remembers in memory.", ge=0)] = (
         128 * MIB
     )

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from pronk.domain.ids import ProjectId
@@ -129,3 +130,24 @@ def test_memory_is_bounded_by_bytes_and_forgets_the_oldest() -> None:
 def test_projects_and_credentials_never_share_a_name() -> None:
     assert key("a") != key("a", "p2")
     assert len({key("a").digest(), key("a", "p2").digest(), key("b").digest()}) == 3
+
+
+async def test_only_a_sample_is_kept_while_nothing_is_ever_asked_for_again(tmp_path: Path) -> None:
+    disk, data = DiskCache(tmp_path, 10_000_000_000, lambda: 0.0), b"x" * 1_000_000
+
+    async def keep(name: str) -> bool:
+        disk.offer(medium(name, data))
+        while disk._queued:  # the writer tells nobody
+            await anyio.lowlevel.checkpoint()
+        return disk._note(key(name)) is not None
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(disk.run)
+        assert [await keep(f"{number}") for number in range(51)] == [True] * 51
+        names = [f"later-{number}" for number in range(200)]
+        sampled = [key(name).digest()[:2] < "08" for name in names]
+        assert [await keep(name) for name in names] == sampled
+        assert 1 < sum(sampled) < 20
+        assert await disk.find(key("50")) is not None
+        assert await keep(names[sampled.index(False)])
+        group.cancel_scope.cancel()
