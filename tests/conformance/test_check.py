@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 from openai import OpenAI
 from tests.conformance.conftest import CHAT, line
+from tests.conformance.server import running_server
+from tests.conformance.tenants import Tenants
 
 Upload = Callable[[bytes], str]
 
@@ -92,3 +99,54 @@ def test_nothing_is_kept_when_the_bytes_are_gone(idle_http: httpx2.Client, idle:
     answer = check(idle_http, made["id"], job_id="job-default")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "outage")
     assert idle.blobs() == before
+
+
+def until(holds: Callable[[], bool]) -> None:
+    while not holds():
+        time.sleep(0.005)
+
+
+def test_a_project_with_many_checks_keeps_nobody_else_waiting(tmp_path: Path) -> None:
+    """One of its checks runs, eight wait, the next is refused; others' checks and other requests go on meanwhile."""
+    with running_server(tmp_path) as server, ThreadPoolExecutor(12) as hands:
+        tenants = Tenants(server)
+        server.media.are_looks_held = True
+        with tenants.http(tenants.writer) as many, tenants.http(tenants.foreign) as other:
+            files = []
+            for http in (many, other):
+                form: dict[str, Any] = {"files": {"file": ("a", line(1, content=picture("s3://good/a.png")))}}
+                files.append(http.post("/v1/files", data={"purpose": "batch"}, **form).json()["id"])
+            asked = [hands.submit(check, many, files[0]) for _ in range(10)]
+            until(lambda: any(one.done() for one in asked))
+            (refused,) = (one for one in asked if one.done())
+            asked.remove(refused)
+            answer = refused.result()
+            assert (answer.status_code, answer.json()["error"]["code"]) == (429, "too_many_checks")
+            assert int(answer.headers["retry-after"]) > 0
+            assert server.media.looking == 1
+            asked.append(hands.submit(check, other, files[1]))
+            until(lambda: server.media.looking == 2)
+            assert many.get("/v1/files").status_code == 200
+            server.media.are_looks_held = False
+            assert [one.result().status_code for one in asked] == [200] * 10
+
+
+def test_a_check_ends_in_time_and_with_its_client(tmp_path: Path) -> None:
+    with running_server(tmp_path, check_seconds=0.05) as server, httpx2.Client(base_url=server.url) as http:
+        form: dict[str, Any] = {"files": {"file": ("a", line(1, content=picture("s3://good/a.png")))}}
+        file_id = http.post("/v1/files", data={"purpose": "batch"}, **form).json()["id"]
+        before = server.blobs()
+        server.media.are_looks_held = True
+        late = check(http, file_id)
+        assert (late.status_code, late.json()["error"]["code"]) == (400, "check_too_long")
+        assert server.blobs() == before
+    body = json.dumps({"input_file_id": file_id, "endpoint": CHAT}).encode()
+    head = f"POST /v1/batches/check HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+    with running_server(tmp_path) as server:
+        server.media.are_looks_held = True
+        address = urlsplit(server.url)
+        with socket.create_connection((address.hostname, address.port)) as client:
+            client.sendall(head.encode() + b"\r\n\r\n" + body)
+            until(lambda: server.media.looking == 1)
+        until(lambda: server.media.looking == 0)
+        assert server.blobs() == before

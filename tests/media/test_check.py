@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from tests.media.pictures import png
 from tests.media.world import CHAT, World, open_world
@@ -16,7 +17,7 @@ from tests.media.world import CHAT, World, open_world
 from pronk.domain.batch import Batch, BatchStatus
 from pronk.domain.ids import DEFAULT_PROJECT, BatchId, FileId, JobId
 from pronk.domain.job import Job, MediaPolicy, Price
-from pronk.lifecycle.check import Check, Fees, Looked, Report
+from pronk.lifecycle.check import PIECE_BYTES, Check, Fees, Looked, Report
 from pronk.lifecycle.intake import Limits
 from pronk.lifecycle.spool import Spool
 
@@ -147,3 +148,22 @@ async def test_fifty_thousand_references_take_under_a_minute(monkeypatch: pytest
         seconds = time.monotonic() - started
     assert report.readable == 50_000
     assert seconds < 60
+
+
+async def test_others_get_their_turn_while_a_file_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Storage gives pieces of a mebibyte and more; no more than 64 KiB of it is worked on at a time."""
+    data = b"".join(line(number) for number in range(20_000))
+    turns = 0
+
+    async def neighbour() -> None:
+        nonlocal turns
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
+
+    async with open_world(monkeypatch) as world, anyio.create_task_group() as group:
+        group.start_soon(neighbour)
+        report, _ = await check(world, [data])
+        group.cancel_scope.cancel()
+    assert report.requests == 20_000
+    assert turns >= len(data) // PIECE_BYTES >= 50

@@ -118,6 +118,8 @@ class FakeMedia:
     def __init__(self) -> None:
         self.resolved: list[Resolved] = []
         self.asked: list[tuple[bool, bool]] = []
+        self.are_looks_held = False
+        self.looking = 0
         self.whole = FakeObjects()
         self.hook = FakeHook()
 
@@ -127,6 +129,12 @@ class FakeMedia:
     async def look(self, text: str, kind: Kind, policy: MediaPolicy) -> Seen:
         await anyio.lowlevel.checkpoint()
         check_allowed(parse_reference(text, kind), policy)
+        self.looking += 1
+        try:
+            while self.are_looks_held:  # noqa: ASYNC110  # set from another thread
+                await anyio.sleep(0.005)
+        finally:
+            self.looking -= 1
         if not text.startswith("s3://good/"):
             raise MediaError("image_not_found", f"{text} does not exist")
         return Seen(type="image/png", bytes=1_000_000, width=56, height=28, region="eu-west-1")

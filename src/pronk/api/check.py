@@ -7,35 +7,43 @@ from typing import Final
 
 import anyio
 import msgspec
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from pronk.api import documented, schemas
 from pronk.api.auth import Caller
 from pronk.api.batches import input_file, job_of
+from pronk.api.connected import while_connected
 from pronk.api.files import remember
 from pronk.api.parts import ApiParts, Parts
 from pronk.api.small import SmallBodies
 from pronk.blobs import CHUNK_BYTES, BlobWriter
 from pronk.domain.batch import Batch, BatchStatus
-from pronk.domain.errors import BlobOutageError
+from pronk.domain.errors import BlobOutageError, InvalidRequestError
 from pronk.domain.file import BATCH_OUTPUT, File
-from pronk.domain.ids import new_batch_id, new_file_id
+from pronk.domain.ids import ProjectId, new_batch_id, new_file_id
 from pronk.domain.job import bounded
 from pronk.domain.window import UNLIMITED
 from pronk.lifecycle.check import Check, Fees, Looked, Report
 from pronk.lifecycle.intake import Limits
 
 DETAILS_SECONDS: Final = 86_400
+AT_ONCE: Final = 128
+"""References that one check looks at at the same time, half of what the command does on a machine of its own."""
 
 router = APIRouter(prefix="/v1", tags=["Batches"], route_class=SmallBodies)
 
 
 @router.post("/batches/check", response_model=schemas.CheckReport, responses=documented.CREATING)
-async def check_batch(body: schemas.CheckBatch, project: Caller, parts: Parts) -> Response:
+async def check_batch(body: schemas.CheckBatch, request: Request, project: Caller, parts: Parts) -> Response:
     """Check an uploaded file as input of a batch: every line, and a look at every reference. Nothing is run.
 
-    The answer takes as long as the store needs for one small read of each reference, many at a time.
+    The answer takes as long as the store needs for one small read of each reference, many at a time; one that would take
+    longer than `check_seconds` is given up. Checks of one project go one after the other, and end when their client goes.
     """
+    return await while_connected(request.receive, lambda: _check(body, project, parts))
+
+
+async def _check(body: schemas.CheckBatch, project: ProjectId, parts: ApiParts) -> Response:
     file = await input_file(parts, project, body.input_file_id)
     job = await job_of(parts, project, body.job_id, file)
     bounds = await parts.store.projects.bounds_of(project)
@@ -49,8 +57,23 @@ async def check_batch(body: schemas.CheckBatch, project: Caller, parts: Parts) -
         job=msgspec.structs.replace(job, media=bounded(job.media, bounds)),
         created_at=parts.second,
     )
-    report, details = await _checked(parts, batch, file)
+    async with parts.checks.hold(project):
+        report, details = await _in_time(parts, batch, file)
     return Response(_answer(batch, report, details), media_type="application/json")
+
+
+async def _in_time(parts: ApiParts, batch: Batch, file: File) -> tuple[Report, File]:
+    seconds = parts.settings.check_seconds
+    try:
+        with anyio.fail_after(seconds):
+            return await _checked(parts, batch, file)
+    except TimeoutError as error:
+        raise InvalidRequestError(
+            f"The check of {file.id} took longer than {seconds:g} seconds and was given up; split the file, or check it "
+            "with 'pronk check' on a machine of its own.",
+            param="input_file_id",
+            code="check_too_long",
+        ) from error
 
 
 async def _checked(parts: ApiParts, batch: Batch, file: File) -> tuple[Report, File]:
@@ -60,7 +83,7 @@ async def _checked(parts: ApiParts, batch: Batch, file: File) -> tuple[Report, F
         home_region=parts.settings.home_region or await parts.resolver.home_region(),
         price_per_gb=parts.settings.cross_region_price_per_gb,
     )
-    check = Check(parts.resolver, Limits.of(parts.settings), fees)
+    check = Check(parts.resolver, Limits.of(parts.settings), fees, at_once=AT_ONCE)
     try:
         async with parts.blobs.writer(blob) as writer:
             details = _Details(writer)

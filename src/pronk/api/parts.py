@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Protocol
+from typing import Annotated, Final, Protocol
 
 from fastapi import Depends, Request
 
 from pronk import telemetry
 from pronk.api.door import Door
+from pronk.api.places import Places
 from pronk.api.rates import Rates
 from pronk.blobs import Blobs
 from pronk.domain.ids import ProjectId
@@ -96,6 +97,11 @@ class References(Protocol):
         """Replace the references of a body. Raises MediaError."""
 
 
+MAX_CHECKS: Final = 4
+MAX_WAITING_CHECKS: Final = 8
+"""Of one project."""
+
+
 async def _scrape() -> bytes:
     telemetry.show()
     return telemetry.render()
@@ -128,6 +134,11 @@ class ApiParts:
     def rates(self) -> Rates:
         """What projects have done in the last minute, in this process."""
         return Rates()
+
+    @cached_property
+    def checks(self) -> Places:
+        """Preflights that run in this process."""
+        return Places(MAX_CHECKS, MAX_WAITING_CHECKS)
 
     @property
     def second(self) -> int:

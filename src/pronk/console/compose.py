@@ -54,7 +54,7 @@ async def take_file(request: Request, desk: TheDesk, viewer: Viewer, audit: TheA
 async def check_file(request: Request, desk: TheDesk, viewer: Viewer) -> Response:
     """What would come of it, without running anything."""
     body = _read(schemas.CheckBatch, await request.body())
-    answer = await check_batch(body, viewer.project, desk.parts)
+    answer = await check_batch(body, request, viewer.project, desk.parts)
     report = msgspec.json.decode(bytes(answer.body))
     return desk.pages.show(request, "new_check.html", report=report)
 

@@ -27,6 +27,9 @@ from pronk.media.refs import find_slots, names_media
 AT_ONCE: Final = 256
 """References that are looked at at the same time; each store's own limit is in `media.lanes`."""
 
+PIECE_BYTES: Final = 65_536
+"""So much of a file is read before whatever else this process does gets its turn."""
+
 MAX_PROBLEMS: Final = 100
 _GB: Final = 1_000_000_000
 _PIXELS_PER_TOKEN: Final = 28 * 28
@@ -108,10 +111,11 @@ class Fees(msgspec.Struct, frozen=True, kw_only=True):
 class Check:
     """Checks files, any number at the same time."""
 
-    def __init__(self, door: Looking, limits: Limits, fees: Fees) -> None:
+    def __init__(self, door: Looking, limits: Limits, fees: Fees, *, at_once: int = AT_ONCE) -> None:
         self._door = door
         self._limits = limits
         self._fees = fees
+        self._at_once = at_once
 
     async def __call__(
         self, batch: Batch, chunks: AsyncIterator[bytes], each: Callable[[Looked], Awaitable[object]]
@@ -121,7 +125,7 @@ class Check:
         with tempfile.TemporaryDirectory(prefix="pronk-check-") as folder, Spool(Path(folder)) as spool:
             lines = _Lines(batch, spool)
             reading = Reading(batch, self._limits, lines.take)
-            await reading.read(chunks)
+            await reading.read(_in_turns(chunks))
             report.errors, report.requests = reading.errors, reading.line_count
             report.uses, report.input_tokens = spool.uses, lines.characters // _CHARACTERS_PER_TOKEN
             await self._look_at_all(batch.job.media, spool, lambda looked: self._note(report, looked, each))
@@ -133,14 +137,14 @@ class Check:
     async def _look_at_all(
         self, policy: MediaPolicy, spool: Spool, note: Callable[[Looked], Awaitable[None]]
     ) -> None:
-        send, receive = anyio.create_memory_object_stream[Named](AT_ONCE)
+        send, receive = anyio.create_memory_object_stream[Named](self._at_once)
 
         async def look() -> None:
             async for named in receive:
                 await note(await self._look(named, policy))
 
         async with receive, anyio.create_task_group() as group:
-            for _ in range(min(AT_ONCE, spool.uses)):
+            for _ in range(min(self._at_once, spool.uses)):
                 group.start_soon(look)
             async with send:
                 for named in spool.distinct():
@@ -212,6 +216,14 @@ class _Lines:
         for slot in find_slots(body, self._endpoint):
             self.characters -= slot.end - slot.start
             self._spool.add(slot.text, slot.kind, number)
+
+
+async def _in_turns(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield a file in small pieces, and let others go on between them."""
+    async for chunk in chunks:
+        for start in range(0, len(chunk), PIECE_BYTES):
+            yield chunk[start : start + PIECE_BYTES]
+            await anyio.lowlevel.checkpoint()
 
 
 def _add(amount: Amount, size: int) -> None:

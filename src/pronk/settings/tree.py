@@ -103,6 +103,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_embedding_inputs: Annotated[int, _about("Most embedding inputs in one file.", ge=1)] = 50_000
     file_retention_days: Annotated[int, _about("Days until a result file expires; 0 keeps it.", ge=0)] = 30
 
+    check_seconds: Annotated[
+        float, _about("Seconds after which a check asked for over HTTP is given up.", gt=0)
+    ] = 600.0
+
     allow_project_jobs: Annotated[
         bool,
         _about(
