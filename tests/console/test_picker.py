@@ -14,9 +14,11 @@ from tests.console.conftest import token_of
 from tests.console.hostile import PAYLOADS, Page
 from tests.console.server import ConsoleServer, console_server
 
+from pronk.cli.local import on_store
 from pronk.console.picker import known_buckets
-from pronk.domain.ids import JobId
+from pronk.domain.ids import DEFAULT_PROJECT, JobId
 from pronk.domain.job import Job, MediaPolicy
+from pronk.store.store import Store
 
 DAYS = Job(
     id=JobId("job-days"), model="days", media=MediaPolicy(allow=("s3://shots/day/*", "https://x.test/*"))
@@ -163,3 +165,24 @@ def test_who_may_only_read_lists_nothing(tmp_path: Path) -> None:
         for path in ("level?at=", "keys?at=", "thumb?at="):
             answer = http.get(f"/new/{path}{quote('s3://shots/a.png')}", headers={"x-pronk": "1"})
             assert answer.status_code == 403, path
+
+
+def test_a_projects_bounds_hold_here_too(http: httpx2.Client, shots: ConsoleServer) -> None:
+    def bound(*globs: str) -> None:
+        async def work(store: Store) -> None:
+            await store.projects.bound(DEFAULT_PROJECT, globs or None)
+
+        on_store(shots.settings, work)
+
+    bound("s3://shots/day/*", "s3://shots/night/*")
+    try:
+        assert 'data-at="s3://shots/night/"' in level(http, "").text
+        assert 'data-at="s3://shots/night/"' not in http.get("/new/level", params={"job": "job-days"}).text
+        page = level(http, "s3://shots/")
+        assert (picked(page), "b.txt" in page.text) == ([], False)
+        assert level(http, "s3://secret/").status_code == 400
+        thumb = {"job": "job-default", "at": "s3://shots/a.png"}
+        assert http.get("/new/thumb", params=thumb).status_code == 400
+        assert http.get("/new/thumb", params={**thumb, "at": "s3://shots/night/4.png"}).status_code == 200
+    finally:
+        bound()

@@ -21,7 +21,6 @@ from pronk.domain.batch import Batch, BatchStatus
 from pronk.domain.errors import BlobOutageError, InvalidRequestError
 from pronk.domain.file import BATCH_OUTPUT, File
 from pronk.domain.ids import ProjectId, new_batch_id, new_file_id
-from pronk.domain.job import bounded
 from pronk.domain.window import UNLIMITED
 from pronk.lifecycle.check import Check, Fees, Looked, Report
 from pronk.lifecycle.intake import Limits
@@ -46,7 +45,6 @@ async def check_batch(body: schemas.CheckBatch, request: Request, project: Calle
 async def _check(body: schemas.CheckBatch, project: ProjectId, parts: ApiParts) -> Response:
     file = await input_file(parts, project, body.input_file_id)
     job = await job_of(parts, project, body.job_id, file)
-    bounds = await parts.store.projects.bounds_of(project)
     batch = Batch(
         id=new_batch_id(),
         project_id=project,
@@ -54,7 +52,7 @@ async def _check(body: schemas.CheckBatch, project: ProjectId, parts: ApiParts) 
         endpoint=body.endpoint,
         input_file_id=file.id,
         completion_window=UNLIMITED,
-        job=msgspec.structs.replace(job, media=bounded(job.media, bounds)),
+        job=job,
         created_at=parts.second,
     )
     async with parts.checks.hold(project):

@@ -96,7 +96,7 @@ async def update_job(
 ) -> Response:
     """Replace members of a job. Batches that exist keep the job as it was when they were created."""
     entry = await _stored(parts, project, job_id)
-    job = _changed(entry.job, body, _read_defaults(await request.body()))
+    job = _changed(entry.defined, body, _read_defaults(await request.body()))
     await _check(job, project, parts)
     if not await parts.store.jobs.update(project, job, now=parts.second):
         raise _not_found(job_id)
@@ -190,7 +190,7 @@ def _answer(entry: Entry) -> Response:
 
 
 def _to_wire(entry: Entry) -> dict[str, object]:
-    job = entry.job
+    job = entry.defined
     return {
         "id": job.id,
         "object": "job",

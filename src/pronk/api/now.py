@@ -21,7 +21,7 @@ from pronk.api.tokens import begin
 from pronk.domain.bodies import defaults_of, merge_defaults
 from pronk.domain.errors import InvalidRequestError, NotFoundError, TooLargeError, UnavailableError
 from pronk.domain.ids import ProjectId
-from pronk.domain.job import Job, bounded
+from pronk.domain.job import Job
 from pronk.engines.client import Answer
 
 router = APIRouter(prefix="/v1", tags=["Requests now"])
@@ -87,7 +87,7 @@ async def _answer(request: Request, endpoint: str, project: ProjectId, parts: Ap
         return await parts.resolver.resolve(
             body,
             endpoint=endpoint,
-            policy=bounded(job.media, await parts.store.projects.bounds_of(project)),
+            policy=job.media,
             project=project,
             with_uuid=engine.kind == "vllm",
             reads_files=engine.reads_files,

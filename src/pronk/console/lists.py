@@ -22,7 +22,7 @@ async def show_jobs(request: Request, desk: TheDesk, viewer: Viewer) -> Response
     """Every job that the caller may use."""
     catalog = Catalog.of(desk.parts, viewer.project)
     entries = [entry async for entry in catalog.entries()]
-    shown = [(entry.job, entry.created_at, _json(entry.job)) for entry in entries]
+    shown = [(entry.defined, entry.created_at, _json(entry.defined)) for entry in entries]
     may_define = viewer.project == DEFAULT_PROJECT or desk.parts.settings.allow_project_jobs
     return desk.pages.show(request, "jobs.html", jobs=shown, may_define=may_define)
 

@@ -18,6 +18,7 @@ from pronk.console.session import Session
 from pronk.domain.errors import InvalidRequestError, PermissionDeniedError
 from pronk.domain.job import Job
 from pronk.media.listing import Entry
+from pronk.media.policy import may_hold
 from pronk.media.thumbs import Wanted
 from pronk.media.whole import reference_of
 
@@ -117,12 +118,16 @@ async def show_thumb(spot: TheSpot, desk: TheDesk, viewer: Viewer) -> Response:
 
 def known_buckets(job: Job, desk: Desk) -> list[str]:
     """Return the buckets, or prefixes of them, that are named where a job's list and the settings name any."""
-    globs = [glob for glob in job.media.allow or () if glob.startswith(("s3://", "gs://", "az://"))]
+    lists = job.media.lists
     named = (
-        [f"s3://{rule.match}" for rule in desk.parts.settings.buckets] if job.media.allow is None else globs
+        [glob for globs in lists for glob in globs if glob.startswith(("s3://", "gs://", "az://"))]
+        if lists
+        else [f"s3://{rule.match}" for rule in desk.parts.settings.buckets]
     )
     found = [_plain(glob) for glob in named]
-    return list(dict.fromkeys(place for place in found if place))
+    return list(
+        dict.fromkeys(place for place in found if place and all(may_hold(place, globs) for globs in lists))
+    )
 
 
 def is_picture(entry: Entry) -> bool:
@@ -141,7 +146,7 @@ def _plain(glob: str) -> str | None:
 
 async def _job(desk: Desk, viewer: Session, request: Request) -> Job:
     """Return the job that the form names, else the one that its model means."""
-    catalog = Catalog(desk.parts.settings.jobs, desk.parts.store.jobs, viewer.project)
+    catalog = Catalog.of(desk.parts, viewer.project)
     named, model = request.query_params.get("job", ""), request.query_params.get("model", "")
     if named:
         return (await catalog.get(named)).job

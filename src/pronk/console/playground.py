@@ -21,7 +21,6 @@ from pronk.console.index import queries
 from pronk.console.session import Session
 from pronk.domain.bodies import defaults_of, merge_defaults
 from pronk.domain.errors import InvalidRequestError, UnavailableError
-from pronk.domain.job import bounded
 
 router = APIRouter(prefix="/playground", route_class=Guarded, include_in_schema=False)
 
@@ -62,9 +61,8 @@ async def run(job_id: str, request: Request, desk: TheDesk, viewer: Viewer) -> R
     async def resolved() -> ResolvedBody:
         if not desk.parts.resolver.names_media(body):
             return _Plain(body)
-        bounds = await desk.parts.store.projects.bounds_of(viewer.project)
         return await desk.parts.resolver.resolve(
-            body, endpoint=CHAT, policy=bounded(job.media, bounds), project=viewer.project
+            body, endpoint=CHAT, policy=job.media, project=viewer.project
         )
 
     return Relay(pool, CHAT, resolved, tokens)

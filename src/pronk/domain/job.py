@@ -101,3 +101,8 @@ def bounded(policy: MediaPolicy, bounds: tuple[str, ...] | None) -> MediaPolicy:
         return policy
     own = {field: getattr(policy, field) for field in MediaPolicy.__struct_fields__}
     return BoundPolicy(**own, bounds=bounds)
+
+
+def within(job: Job, bounds: tuple[str, ...] | None) -> Job:
+    """Return a job as a project with these bounds may use it."""
+    return job if bounds is None else msgspec.structs.replace(job, media=bounded(job.media, bounds))

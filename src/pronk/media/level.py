@@ -75,7 +75,7 @@ def check_visible(reference: Reference, prefix: str, policy: MediaPolicy) -> Non
     root = f"{reference.scheme}://{reference.bucket}/"
     if prefix and is_odd_key(f"{prefix}x"):
         raise reference.failure("unsupported", "has empty or dotted path segments, which are not listed")
-    if not may_hold(root + prefix, policy.allow):
+    if not _may_hold(root + prefix, policy):
         raise reference.failure("not_allowed", "is not in the list of references that this job may read")
 
 
@@ -85,11 +85,15 @@ def visible(level: Level, reference: Reference, policy: MediaPolicy) -> Level:
     folders = tuple(
         folder
         for folder in level.folders
-        if not is_odd_key(f"{folder}x") and may_hold(root + folder, policy.allow)
+        if not is_odd_key(f"{folder}x") and _may_hold(root + folder, policy)
     )
     entries = tuple(entry for entry in level.entries if _may_read(root + entry.key, entry.key, policy))
     left_out = len(level.folders) - len(folders) + len(level.entries) - len(entries)
     return msgspec.structs.replace(level, folders=folders, entries=entries, hidden=left_out)
+
+
+def _may_hold(text: str, policy: MediaPolicy) -> bool:
+    return all(may_hold(text, globs) for globs in policy.lists)
 
 
 def _may_read(text: str, key: str, policy: MediaPolicy) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 from pronk.domain.batch import Batch, BatchStatus, Counts, LineError
 from pronk.domain.event import Event
 from pronk.domain.file import File, Upload, UploadPart
-from pronk.domain.job import Job, bounded
+from pronk.domain.job import Job, within
 from pronk.domain.key import Key, Scope
 from pronk.domain.project import Limits, Project
 from pronk.domain.shard import Claim, Cut, Progress, Shard
@@ -98,17 +98,13 @@ def to_batch(row: Row) -> Batch:
     return Batch(
         **plain,
         status=BatchStatus(row["status"]),
-        job=_within(to_job(row["job"]), to_allow(row["project_allow"])),
+        job=within(to_job(row["job"]), to_allow(row["project_allow"])),
         metadata=_decode_metadata(row["metadata"]) if row["metadata"] else None,
         errors=_decode_errors(row["errors"]) if row["errors"] else (),
         has_expired=bool(row["has_expired"]),
         counts=_live_counts(row) if is_live else Counts(row["total"], row["completed"], row["failed"]),
         usage=_live_usage(row) if is_live else to_usage(row),
     )
-
-
-def _within(job: Job, bounds: tuple[str, ...] | None) -> Job:
-    return job if bounds is None else msgspec.structs.replace(job, media=bounded(job.media, bounds))
 
 
 def to_usage(row: Row) -> Usage:
