@@ -16,6 +16,7 @@ from bench.cases.latency import api_latency
 from bench.cases.memory import memory
 from bench.cases.pictures import dedupe, far, huge_images, images, large_images
 from bench.cases.recovery import recovery
+from bench.cases.scale import scale
 from bench.cases.text import intake, text
 from bench.report import Row, table, write_json
 from bench.world import World
@@ -31,6 +32,7 @@ CASES: dict[str, Callable[[World], list[Row]]] = {
     "far": far,
     "api-latency": api_latency,
     "recovery": recovery,
+    "scale": scale,
 }
 
 GROUPS = {"media": ("images", "images-5mb", "dedupe", "far")}

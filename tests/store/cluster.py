@@ -13,7 +13,8 @@ from pathlib import Path
 
 import psycopg
 
-_QUICK = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200 -c listen_addresses=127.0.0.1"
+_ALWAYS = "-c max_connections=400 -c listen_addresses=127.0.0.1"
+_QUICK = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
 
 
 def is_installed() -> bool:
@@ -21,9 +22,10 @@ def is_installed() -> bool:
 
 
 class Cluster:
-    """A running server."""
+    """A running server; without `is_durable` it forgets what it said when the machine fails."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_durable: bool = False) -> None:
+        self._options = _ALWAYS if is_durable else f"{_ALWAYS} {_QUICK}"
         self._folder = folder / "data"
         self._log = folder / "log"
         self._port = _free_port()
@@ -42,7 +44,7 @@ class Cluster:
         self._tell(f"DROP SCHEMA {url.rpartition('%3D')[2]} CASCADE")
 
     def start(self) -> None:
-        options = f"-p {self._port} -k '' {_QUICK}"
+        options = f"-p {self._port} -k '' {self._options}"
         self._run("pg_ctl", "start", "-w", "-D", str(self._folder), "-l", str(self._log), "-o", options)
 
     def stop(self, mode: str = "immediate") -> None:
@@ -67,11 +69,11 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster(folder: Path) -> Iterator[Cluster]:
+def running_cluster(folder: Path, *, is_durable: bool = False) -> Iterator[Cluster]:
     """Run a server in `folder` for the block."""
     if os.getuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
-    cluster = Cluster(folder)
+    cluster = Cluster(folder, is_durable=is_durable)
     cluster.prepare()
     try:
         yield cluster

@@ -15,6 +15,9 @@ from pronk.telemetry.outages import part_of
 LOOK_SECONDS = 1.0
 """How old an answer of the database may be, however often somebody scrapes."""
 
+RESTS = 20
+"""After a count that took long, so many times as long goes by before the next: it reads every shard of every live batch."""
+
 
 def metrics_folder(settings: Settings) -> Folder:
     """Return where the workers of a server write their metrics."""
@@ -28,7 +31,7 @@ class Scrape:
         self._store = store
         self._folder = folder
         self._lease_seconds = lease_seconds
-        self._looked_at = float("-inf")
+        self._look_again_at = float("-inf")
 
     async def __call__(self) -> bytes:
         await self._look()
@@ -37,15 +40,17 @@ class Scrape:
 
     async def _look(self) -> None:
         now = self._store.now()
-        if now - self._looked_at < LOOK_SECONDS:
+        if now < self._look_again_at:
             return
-        self._looked_at = now
+        self._look_again_at = now + LOOK_SECONDS
         try:
             queue = await self._store.figures.queue(seen_since=now - self._lease_seconds)
         except OutageError as outage:
             OUTAGES.wait(part_of(outage), self, doing="answering /metrics", error=str(outage))
         else:
             OUTAGES.over(self)
+            after = self._store.now()
+            self._look_again_at = after + max(LOOK_SECONDS, RESTS * (after - now))
             _set(queue, now)
 
 

@@ -27,7 +27,7 @@ pronk bench text --ray ~/ray/bin/python --json figures.json
 def bench(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
     """Measure this server beside a bare loop of its parts and what people use instead.
 
-    Name cases, or none for all: text, intake, memory, images, images-1mb, images-5mb, dedupe, media, api-latency, recovery.
+    Name cases, or none for all: text, intake, memory, images, images-1mb, images-5mb, dedupe, media, api-latency, recovery, scale.
     --full takes the real sizes, --no-peers leaves the others out, --ray PYTHON adds Ray Data from an environment that has it,
     --json PATH keeps the figures.
     """
