@@ -87,6 +87,7 @@ API_CODES: Final[Mapping[str, str]] = {
     "invalid_part": "400: a part of an upload is unknown, named twice, or too large",
     "invalid_purpose": "400: the file is not for what it is used for",
     "invalid_type": "400: the body is JSON, but not a request",
+    "invalid_filter": "400: a filter of lines cannot be read; the message says from where on and what would be right",
     "invalid_value": "400: a field has a value that is not served",
     "job_exists": "409: another job has this id",
     "job_in_use": "409: a live batch uses the job",

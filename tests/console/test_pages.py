@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from html import unescape
 from typing import Any
 
 import httpx2
 import pytest
+from markupsafe import escape
 from tests.console.conftest import run_batch, token_of
 from tests.console.hostile import Page
 from tests.console.server import ConsoleServer, line
+
+from pronk.console import wording
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +32,8 @@ def test_sums_are_the_api_s(http: httpx2.Client, batch: str) -> None:
     total = sum(one["request_counts"]["total"] for one in listed)
     failed = sum(one["request_counts"]["failed"] for one in listed)
     page = http.get("/?range=24h").text
-    assert f'<dd title="{total}">' in page
-    assert f'<dd title="{failed}" class="bad-text">' in page
+    assert f'<dd title="{wording.number(total)}">' in page
+    assert f'<dd title="{wording.number(failed)}" class="bad-text">' in page
     assert batch in page
 
 
@@ -68,6 +72,61 @@ def test_filters_give_the_same_lines_whoever_asks(http: httpx2.Client, batch: st
         exported = http.get(f"/batches/{batch}/export?as=jsonl&{query}").text.splitlines()
         assert len(exported) == count, query
         assert http.get(f"/batches/{batch}/export?as=input&{query}").text.count("\n") == count, query
+
+
+def test_what_is_typed_stands_in_chips_and_comes_back(http: httpx2.Client, batch: str) -> None:
+    typed = (
+        '-state:ok output_tokens<=5 has:code reference~broken field.shape:"a \\"b\\"" -has:field.n missing'
+    )
+    page = http.get(f"/batches/{batch}/results", params={"filter": typed}).text
+    shown = [unescape(part.split('"')[0]) for part in page.split('data-chip="')[1:]]
+    assert " ".join([*shown, "missing"]) == typed
+    assert f'name="filter" value="{escape(typed)}"' in page
+    links = [unescape(part.split('"')[0]) for part in page.split('<a class="chip on" href="')[1:]]
+    for place, link in enumerate(links):
+        rest = http.get(f"/batches/{batch}/results{link}").text
+        assert (
+            f'name="filter" value="{escape(" ".join([*shown[:place], *shown[place + 1 :], "missing"]))}"'
+            in rest
+        )
+
+
+def test_a_filter_that_cannot_be_read_shows_what_is_wrong_and_no_line(
+    http: httpx2.Client, batch: str
+) -> None:
+    answer = http.get(f"/batches/{batch}/results", params={"filter": "state:ok colour:<b>"})
+    assert answer.status_code == 400
+    assert "from character 10 on: there is no &#39;colour&#39; to filter by" in answer.text
+    assert 'value="state:ok colour:&lt;b&gt;"' in answer.text
+    assert "/export" not in answer.text
+    for path in ("rows", "facets", "columns", "groups", "place", "export"):
+        refused = http.get(f"/batches/{batch}/{path}?filter=colour:x&by=code", headers={"x-pronk": "1"})
+        assert (refused.status_code, "colour" in refused.json()["error"]["message"]) == (400, True), path
+
+
+def test_the_table_has_a_column_for_each_field_whose_head_filters(http: httpx2.Client, batch: str) -> None:
+    heads = http.get(f"/batches/{batch}/columns").text
+    columns = [part.split('"')[0] for part in heads.split('data-column="')[1:]]
+    assert columns == ["custom_id", "code", "field.n", "field.shape", "output_tokens", "engine_ms", "bytes"]
+    assert heads.count("data-from=") >= 10
+    for part in heads.split('<a href="')[1:]:
+        link, count = unescape(part.split('"')[0]), int(part.split('data-count="')[1].split('"')[0])
+        assert int(http.get(f"/batches/{batch}/rows{link}&n=0").headers["x-total"]) == count
+    cells = http.get(f"/batches/{batch}/rows?as=table&n=2&filter=field.shape:star").text
+    assert cells.count("line-row") == 2
+    assert "star" in cells
+
+
+def test_groups_are_walked_one_after_the_other(http: httpx2.Client, batch: str) -> None:
+    seen, query = [], "?by=field.shape"
+    while query:
+        page = http.get(f"/batches/{batch}/groups{query}").text
+        seen.append(page.split("<summary>")[1].split("<")[0])
+        following = page.split('rel="next"')[1].split("</a>")[0]
+        query = unescape(following.split('href="')[1].split('"')[0]) if "href=" in following else ""
+    assert seen == ["All groups", "circle", "star", "nothing"]
+    refused = http.get(f"/batches/{batch}/groups?by=nonsense", headers={"x-pronk": "1"})
+    assert refused.status_code == 400
 
 
 def test_places_are_found_by_line_and_by_the_next_failure(http: httpx2.Client, batch: str) -> None:

@@ -13,6 +13,8 @@ from pronk.console.origin import local_path
 PAGES = (
     "/", "/?q=<script>boom()</script>&status=%22%3E", "/batches/{id}", "/batches/{id}/results",
     "/batches/{id}/results?q=<script>boom()</script>&code=<b>&field.%3Cb%3E=1&x=<img onerror=boom()>",
+    "/batches/{id}/results?by=custom_id", "/batches/{id}/results?filter=prompt~%22%3Cscript%3Eboom()%3C/script%3E%22&by=field.a",
+    "/batches/{id}/columns", "/batches/{id}/groups?by=custom_id", "/batches/{id}/groups?by=field.a", "/batches/{id}/rows?n=120&as=table",
     "/batches/{id}/rows?n=120", "/batches/{id}/rows?n=120&q=boom", "/batches/{id}/facets", "/batches/{id}/apart",
     "/compare?left={id}&right={id}", "/compare?left={id}&right={id}&kind=same", "/new?job=<script>",
     "/playground?batch={id}&line=1", "/jobs", "/engines", "/settings", "/errors", "/errors/image_not_found", "/keys",
@@ -36,6 +38,13 @@ def test_no_line_becomes_markup_and_numbers_stay_exact(http: httpx2.Client, host
     last = http.get(f"/batches/{hostile}/lines/{3 * len(PAYLOADS) - 2}").text
     assert "123456789012345678" in last
     assert "1.0" in last
+
+
+def test_a_hostile_filter_that_cannot_be_read_stays_text(http: httpx2.Client, hostile: str) -> None:
+    for text in PAYLOADS:
+        answer = http.get(f"/batches/{hostile}/results", params={"filter": f"colour:{text}", "by": text})
+        assert answer.status_code == 400
+        assert Page(answer.text).faults == []
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from pronk.api.names import BATCH, checked_id
 from pronk.console.desk import Desk, TheAudit, TheDesk, Viewer
 from pronk.console.guard import Guarded
 from pronk.console.index import apart, queries
-from pronk.console.index.filters import DIMENSIONS, Filter
+from pronk.console.index.columns import DIMENSIONS
+from pronk.console.index.filters import Filter, chosen
 from pronk.console.index.shelf import Index
 from pronk.console.live import stream
 from pronk.console.snippets import snippets
@@ -105,7 +106,7 @@ async def show_causes(batch_id: str, request: Request, desk: TheDesk, viewer: Vi
         found = await apart.causes(index, code, region_of=desk.parts.store.regions.find_region)
     except UnavailableError:
         found = []
-    base = Filter((("code", code),)) if code else Filter((("state", "failed"),))
+    base = chosen("code", code) if code else chosen("state", "failed")
     shown = [(cause, _narrowed(base, cause)) for cause in found]
     return desk.pages.show(request, "batch_apart.html", batch=batch, causes=shown, is_whole=index.is_whole)
 
@@ -124,7 +125,7 @@ async def _values(desk: Desk, batch: Batch, index: Index | None) -> dict[str, An
         "filename": await filename_of(desk, batch),
         "pace": desk.paces.look(batch, now),
         "cost": price.cost(batch.usage) if price else None,
-        "groups": [(group, Filter((("code", group.code),)).address()) for group in groups],
+        "groups": [(group, chosen("code", group.code).address()) for group in groups],
         "drawing": await _drawing(index),
         "elapsed": _elapsed(batch, now),
         "covered": _covered(batch, index, sum(group.count for group in groups)),

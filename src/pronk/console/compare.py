@@ -145,8 +145,7 @@ def _said(line: queries.Line) -> str:
 async def _fields(first: Index, second: Index) -> list[str]:
     """Return the answer fields that have few enough values to be told apart."""
     query = (
-        "SELECT name FROM (SELECT pair.key AS name, pair.value AS value FROM "
-        "(SELECT UNNEST(map_entries(fields)) AS pair FROM results WHERE fields IS NOT NULL)) "
+        "SELECT name FROM pairs "
         "GROUP BY name HAVING COUNT(DISTINCT value) BETWEEN 2 AND 20 ORDER BY COUNT(*) DESC LIMIT 20"
     )
     left, right = await first.table.ask(query), await second.table.ask(query)

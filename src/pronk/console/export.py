@@ -14,7 +14,7 @@ from pronk.api.parts import ApiParts
 from pronk.console.desk import TheDesk, Viewer
 from pronk.console.guard import Guarded
 from pronk.console.index import queries
-from pronk.console.index.filters import read_filter
+from pronk.console.index.typed import read_filter
 from pronk.console.results import open_index
 from pronk.domain.errors import ConflictError, InvalidRequestError
 from pronk.domain.file import File

@@ -14,7 +14,7 @@ from pronk.console.session import SEED, Session, keep
 from pronk.console.static_files import Assets
 
 _FILTERS: Final = (
-    "number", "short", "rate", "duration", "milliseconds", "size", "dollars", "moment", "clock", "cut",
+    "number", "short", "figure", "rate", "duration", "milliseconds", "size", "dollars", "moment", "clock", "cut",
 )  # fmt: skip
 
 

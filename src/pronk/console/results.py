@@ -11,17 +11,22 @@ from pronk.console import raw
 from pronk.console.batch import filename_of, find_batch
 from pronk.console.desk import Desk, TheDesk, Viewer
 from pronk.console.guard import Guarded
-from pronk.console.index import queries
+from pronk.console.index import distributions, queries
 from pronk.console.index.answers import json_of
-from pronk.console.index.filters import read_filter
+from pronk.console.index.columns import label_of
+from pronk.console.index.filters import Filter
+from pronk.console.index.groups import can_group, groups, place_in
 from pronk.console.index.shelf import Index
+from pronk.console.index.typed import read_filter, write_term, write_typed
 from pronk.console.session import Session
 from pronk.domain.batch import Batch
-from pronk.domain.errors import NotFoundError, UnavailableError
+from pronk.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
 
 router = APIRouter(prefix="/batches/{batch_id}", route_class=Guarded, include_in_schema=False)
 
 MAX_CELLS: Final = 120
+MAX_FIELDS: Final = 6
+MAX_SHOWN: Final = 200
 
 
 async def open_index(desk: Desk, viewer: Session, batch_id: str) -> tuple[Batch, Index]:
@@ -34,20 +39,27 @@ async def open_index(desk: Desk, viewer: Session, batch_id: str) -> tuple[Batch,
 
 @router.get("/results")
 async def show_results(batch_id: str, request: Request, desk: TheDesk, viewer: Viewer) -> Response:
-    """The page, with the first lines in it."""
+    """The page, with the first lines in it; for a filter that cannot be read, what is wrong with it and no line."""
     batch, index = await open_index(desk, viewer, batch_id)
-    wanted = read_filter(request.query_params)
-    found = await queries.numbers(index, wanted)
+    fault, wanted = "", Filter()
+    try:
+        wanted = read_filter(request.query_params)
+    except InvalidRequestError as error:
+        fault = error.message
     return desk.pages.show(
         request,
         "results.html",
+        400 if fault else 200,
         batch=batch,
         wanted=wanted,
-        total=len(found),
+        fault=fault,
+        typed=request.query_params.get("filter", "") if fault else write_typed(wanted),
+        chips=[(write_term(term), wanted.less(term).address()) for term in wanted.terms],
+        by=_by(request),
+        total=0 if fault else len(await queries.numbers(index, wanted)),
         is_whole=index.is_whole,
         filename=await filename_of(desk, batch),
         view=request.query_params.get("view", ""),
-        marks=await desk.parts.store.marks.of_batch(viewer.project, batch.id),
     )
 
 
@@ -59,10 +71,12 @@ async def show_rows(batch_id: str, request: Request, desk: TheDesk, viewer: View
     found = await queries.numbers(index, wanted)
     at, count = _number(request, "at", 0), min(MAX_CELLS, _number(request, "n", 60))
     shown = await queries.lines(index, found[at : at + count])
+    is_table = request.query_params.get("as") == "table"
     page = desk.pages.show(
         request,
-        "results_rows.html",
+        "results_cells.html" if is_table else "results_rows.html",
         batch=batch,
+        columns=await columns_of(index) if is_table else [],
         lines=shown,
         at=at,
         parts=_parts_of(wanted.text),
@@ -81,7 +95,7 @@ async def find_place(batch_id: str, request: Request, desk: TheDesk, viewer: Vie
     wanted, line = read_filter(request.query_params), _number(request, "line", 0)
     found = await queries.numbers(index, wanted)
     if "failed" in request.query_params:
-        both = wanted if wanted.has("state", "failed") else wanted.without("state").toggled("state", "failed")
+        both = wanted.without("state").toggled("state", "failed")
         failed = await queries.numbers(index, both)
         later = [number for number in failed if number > line]
         line = (later or list(failed) or [0])[0]
@@ -96,9 +110,9 @@ async def show_facets(batch_id: str, request: Request, desk: TheDesk, viewer: Vi
     """What the lines of a filter have in common; may be slow, so it never comes with the lines."""
     batch, index = await open_index(desk, viewer, batch_id)
     wanted = read_filter(request.query_params)
-    found: dict[str, list[queries.Value]] | None
+    found: list[distributions.Spread] | None
     try:
-        found = await queries.facets(index, wanted)
+        found = await distributions.facets(index, wanted)
     except UnavailableError:
         found = None
     return desk.pages.show(
@@ -107,9 +121,56 @@ async def show_facets(batch_id: str, request: Request, desk: TheDesk, viewer: Vi
         batch=batch,
         wanted=wanted,
         facets=found,
+        by=_by(request),
+        can_group=can_group,
         is_whole=index.is_whole,
         seen=index.feed.seen,
         counts=batch.counts,
+    )
+
+
+@router.get("/columns")
+async def show_columns(batch_id: str, request: Request, desk: TheDesk, viewer: Viewer) -> Response:
+    """The heads of the table: how each column is spread, which is also how it is filtered."""
+    batch, index = await open_index(desk, viewer, batch_id)
+    wanted = read_filter(request.query_params)
+    columns = await columns_of(index)
+    try:
+        found = await distributions.heads(index, wanted, columns)
+    except UnavailableError:
+        found = [distributions.Spread(name=name) for name in columns]
+    return desk.pages.show(
+        request, "results_columns.html", batch=batch, wanted=wanted, columns=found, by=_by(request)
+    )
+
+
+@router.get("/groups")
+async def show_groups(batch_id: str, request: Request, desk: TheDesk, viewer: Viewer) -> Response:
+    """The groups of a filter by one name, and the ones before and after the group that is shown."""
+    batch, index = await open_index(desk, viewer, batch_id)
+    wanted, by = read_filter(request.query_params), _by(request)
+    if not by:
+        raise InvalidRequestError(
+            "'by' has to be a name whose values lines can be grouped by.", param="by", code="invalid_value"
+        )
+    found = await groups(index, wanted, by)
+    at = place_in(found, wanted)
+    rest = wanted.without(by)
+    return desk.pages.show(
+        request,
+        "results_groups.html",
+        batch=batch,
+        by=by,
+        label=label_of(by),
+        groups=found,
+        at=at,
+        all=rest.address(),
+        addresses=[rest.plus(group.term).address() for group in found[:MAX_SHOWN]],
+        before=rest.plus(found[at - 1].term).address() if at else None,
+        after=rest.plus(found[0 if at is None else at + 1].term).address()
+        if found and (at is None or at + 1 < len(found))
+        else None,
+        is_whole=index.is_whole,
     )
 
 
@@ -150,6 +211,18 @@ async def set_mark(
     text = str((msgspec.json.decode(await request.body() or b"{}") or {}).get("mark") or "")[:40].strip()
     await desk.parts.store.marks.put(viewer.project, batch.id, number, text or None, now=desk.parts.second)
     return {"line": number, "mark": text or None}
+
+
+async def columns_of(index: Index) -> list[str]:
+    """Return what the table has a column for: id, outcome, the fields that most answers have or else the answer, and what was measured."""
+    fields = [field.name for field in await distributions.fields(index)][:MAX_FIELDS]
+    return ["custom_id", "code", *(fields or ["answer"]), "output_tokens", "engine_ms", "bytes"]
+
+
+def _by(request: Request) -> str:
+    """Return the name that lines are grouped by, empty when they are not."""
+    by = request.query_params.get("by", "")
+    return by if can_group(by) else ""
 
 
 def _times(line: queries.Line) -> list[tuple[str, int, float, float]]:

@@ -25,6 +25,13 @@ def short(value: float | None) -> str:
     return number(value)
 
 
+def figure(value: float | None) -> str:
+    """Return a measured number in at most six digits: ``1 200``, ``0.125``, ``3.5e+09``."""
+    if value is None:
+        return NONE
+    return number(value) if value == round(value) and abs(value) < 1e7 else f"{value:.6g}"
+
+
 def percent(part: float, whole: float) -> str:
     """Return a share; never 100 % or 0 % unless it is."""
     if not whole:

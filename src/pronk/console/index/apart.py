@@ -8,7 +8,8 @@ from typing import Final
 
 import msgspec
 
-from pronk.console.index.filters import DIMENSIONS, Filter
+from pronk.console.index.columns import DIMENSIONS
+from pronk.console.index.filters import chosen
 from pronk.console.index.shelf import Index
 
 _LOOKED_AT: Final = ("bucket", "prefix", "ending", "type", "bytes", "pictures", "replica", "minute")
@@ -75,7 +76,7 @@ async def causes(
 
 
 async def _rows(index: Index, name: str, code: str | None) -> list[_Row]:
-    where, values = Filter((("code", code),)).condition() if code else ("code IS NOT NULL", [])
+    where, values = chosen("code", code).condition() if code else ("code IS NOT NULL", [])
     rows = await index.table.ask(
         f"SELECT {DIMENSIONS[name]} AS value, COUNT(*) AS n, COUNT(*) FILTER (WHERE {where}) AS bad FROM lines "  # noqa: S608
         "WHERE state <> 'waiting' GROUP BY 1",

@@ -9,13 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from pronk.console.index.filters import DIMENSIONS, Filter
+from pronk.console.index.filters import Filter
 from pronk.console.index.shelf import Index
-
-FACET_SECONDS: Final = 0.8
-_KEPT: Final = 32
-_FACETS: Final = ("code", "bucket", "prefix", "ending", "replica", "bytes", "pictures", "tries")
-_TOP: Final = 8
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,14 +51,6 @@ _COLUMNS: Final = ", ".join(
 )
 
 
-class Value(msgspec.Struct, frozen=True):
-    """A value of a facet and how many lines have it."""
-
-    name: str
-    value: str
-    count: int
-
-
 class Span(msgspec.Struct, frozen=True):
     """Where a line stands in the input file, without its line break."""
 
@@ -87,7 +74,7 @@ async def numbers(index: Index, wanted: Filter) -> array[int]:
         where, values = wanted.condition()
         rows = await index.table.ask(f"SELECT line FROM lines WHERE {where} ORDER BY line", values)  # noqa: S608
         found = array("q", [row[0] for row in rows])
-        _keep(index, key, found)
+        index.keep(key, found)
     return found
 
 
@@ -123,52 +110,10 @@ def place_of(found: array[int], number: int) -> int:
     return min(bisect_left(found, number), max(0, len(found) - 1))
 
 
-async def facets(index: Index, wanted: Filter) -> dict[str, list[Value]]:
-    """Return the most frequent values of each dimension among the lines of a filter. Raises UnavailableError when that is slow."""
-    key = ("facets", wanted, index.version)
-    found = index.known.get(key)
-    if not isinstance(found, dict):
-        found = {
-            name: values for name in _FACETS if (values := await _facet(index, wanted.without(name), name))
-        }
-        found |= await _field_facets(index, wanted)
-        _keep(index, key, found)
-    return found
-
-
-async def _facet(index: Index, wanted: Filter, name: str) -> list[Value]:
-    where, values = wanted.condition()
-    rows = await index.table.ask(
-        f"SELECT {DIMENSIONS[name]} AS value, COUNT(*) AS n FROM lines WHERE {where} GROUP BY 1 "  # noqa: S608
-        f"HAVING value IS NOT NULL AND value <> '' ORDER BY n DESC, value LIMIT {_TOP}",
-        values,
-        seconds=FACET_SECONDS,
-    )
-    return [Value(name, row[0], row[1]) for row in rows] if len(rows) > 1 or name == "code" else []
-
-
-async def _field_facets(index: Index, wanted: Filter) -> dict[str, list[Value]]:
-    where, values = wanted.condition()
-    rows = await index.table.ask(
-        "WITH pairs AS (SELECT UNNEST(map_entries(fields)) AS pair FROM lines "  # noqa: S608
-        f"WHERE {where} AND fields IS NOT NULL), "
-        "counted AS (SELECT pair.key AS name, pair.value AS value, COUNT(*) AS n FROM pairs GROUP BY ALL), "
-        "ranked AS (SELECT *, ROW_NUMBER() OVER (PARTITION BY name ORDER BY n DESC, value) AS place, "
-        "COUNT(*) OVER (PARTITION BY name) AS kinds, SUM(n) OVER (PARTITION BY name) AS whole FROM counted) "
-        f"SELECT name, value, n FROM ranked WHERE place <= {_TOP} AND kinds * 2 <= whole + 8 ORDER BY name, n DESC LIMIT 96",
-        values,
-        seconds=FACET_SECONDS,
-    )
-    found: dict[str, list[Value]] = {}
-    for name, value, count in rows:
-        found.setdefault(f"field.{name}", []).append(Value(f"field.{name}", value, count))
-    return found
-
-
 async def failures(index: Index, samples: int = 5) -> list[Group]:
     """Return the failed lines by code, with the first of each."""
     rows = await index.table.ask(
-        f"SELECT code, COUNT(*), list(line ORDER BY line)[1:{int(samples)}] FROM results WHERE code IS NOT NULL "  # noqa: S608
+        f"SELECT code, COUNT(*), list(line ORDER BY line)[1:{int(samples)}] FROM lines WHERE code IS NOT NULL "  # noqa: S608
         "GROUP BY code ORDER BY 2 DESC, 1 LIMIT 50"
     )
     found = await lines(index, [line for row in rows for line in row[2]])
@@ -181,13 +126,13 @@ async def failures(index: Index, samples: int = 5) -> list[Group]:
 
 async def pace(index: Index) -> list[tuple[int, int, int]]:
     """Return (Unix seconds, answered, failed) for each second or larger step in which lines ended."""
-    span = await index.table.ask("SELECT MIN(ended_at), MAX(ended_at) FROM facts WHERE ended_at IS NOT NULL")
+    span = await index.table.ask("SELECT MIN(ended_at), MAX(ended_at) FROM lines WHERE ended_at IS NOT NULL")
     if not span or span[0][0] is None:
         return []
     step = max(1, -(-(span[0][1] - span[0][0]) // 120))
     rows = await index.table.ask(
         "SELECT ended_at // ? * ? AS step, COUNT(*) FILTER (WHERE code IS NULL), COUNT(*) FILTER (WHERE code IS NOT NULL) "
-        "FROM facts JOIN results USING (line) WHERE ended_at IS NOT NULL GROUP BY 1 ORDER BY 1",
+        "FROM lines WHERE ended_at IS NOT NULL AND state <> 'waiting' GROUP BY 1 ORDER BY 1",
         [step, step],
     )
     by_step = {row[0]: (row[1] / step, row[2] / step) for row in rows}
@@ -197,9 +142,3 @@ async def pace(index: Index) -> list[tuple[int, int, int]]:
 
 def _line(row: tuple[Any, ...]) -> Line:
     return Line(**dict(zip(Line.__struct_fields__, row, strict=True)))
-
-
-def _keep(index: Index, key: object, value: object) -> None:
-    index.known[key] = value
-    while len(index.known) > _KEPT:
-        index.known.popitem(last=False)

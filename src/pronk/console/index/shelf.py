@@ -26,6 +26,7 @@ from pronk.domain.ids import BatchId
 log = structlog.get_logger()
 
 MAX_OPEN: Final = 8
+_KEPT: Final = 32
 LOOK_SECONDS: Final = 1.0
 WANTED_SECONDS: Final = 20.0
 """How long a running batch is followed after somebody has looked."""
@@ -50,6 +51,12 @@ class Index:
         """How often something was taken in."""
         return self.feed.slices
 
+    def keep(self, key: object, value: object) -> None:
+        """Remember the answer to a question; the oldest are forgotten."""
+        self.known[key] = value
+        while len(self.known) > _KEPT:
+            self.known.popitem(last=False)
+
     async def until_begun(self) -> None:
         """Wait for the first slice, so that the first page has something to show; but not for long."""
         with anyio.move_on_after(3):
@@ -61,6 +68,8 @@ class Index:
         try:
             while not self.is_whole and parts.now() - self.wanted_at < WANTED_SECONDS:
                 await self._round(parts)
+            if self.is_whole:
+                await self.table.settle()
         except PronkError as error:
             log.warning("index_failed", batch=self.batch.id, error=repr(error))
         except Exception:

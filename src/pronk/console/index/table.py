@@ -1,5 +1,7 @@
 """The DuckDB side of an index: one database file for each batch, written by us alone, asked with bound values only.
 
+What is asked are ``lines``, a row for each, and ``pairs``, a row for each field of each JSON answer.
+
 DuckDB is an optional part: ``pip install pronk[export]``. No text of a caller ever becomes SQL.
 """
 
@@ -35,7 +37,26 @@ SELECT base.line, COALESCE(requests.custom_id, results.result_id, '') AS custom_
   FROM (SELECT line FROM requests UNION SELECT line FROM results) AS base
   LEFT JOIN requests USING (line) LEFT JOIN results USING (line) LEFT JOIN facts USING (line)
 """
+_NUMBER: Final = """
+CREATE MACRO number_of(text) AS CASE WHEN isfinite(TRY_CAST(text AS DOUBLE)) THEN TRY_CAST(text AS DOUBLE) END
+"""
+_PAIRS: Final = """
+SELECT line, pair.key AS name, pair.value AS value, number_of(pair.value) AS number
+  FROM (SELECT line, UNNEST(map_entries(fields)) AS pair FROM lines WHERE fields IS NOT NULL)
+"""
+_SETTLE: Final = (
+    "BEGIN",
+    "CREATE TABLE settled AS SELECT * FROM lines ORDER BY line",
+    f"CREATE TABLE settled_pairs AS {_PAIRS} ORDER BY name, line",
+    "DROP VIEW pairs",
+    "DROP VIEW lines",
+    "ALTER TABLE settled RENAME TO lines",
+    "ALTER TABLE settled_pairs RENAME TO pairs",
+    *(f"DROP TABLE {name}" for name in COLUMNS),
+    "COMMIT",
+)
 QUERY_SECONDS: Final = 5.0
+_SETTLE_SECONDS: Final = 120.0
 
 
 class Table:
@@ -46,7 +67,9 @@ class Table:
         self._connection = _connect(str(self._file), config={"memory_limit": "256MB", "threads": 2})
         for name, columns in COLUMNS.items():
             self._connection.execute(f"CREATE TABLE {name} ({columns})")
+        self._connection.execute(_NUMBER)
         self._connection.execute(_VIEW)
+        self._connection.execute(f"CREATE VIEW pairs AS {_PAIRS}")
         self._connection.execute(f"SET allowed_directories = ['{_quoted(path)}']")
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("SET lock_configuration = true")
@@ -65,6 +88,10 @@ class Table:
     async def clear(self, name: str) -> None:
         """Forget the rows of a table."""
         await self.ask(f"DELETE FROM {name}")  # noqa: S608 - our names
+
+    async def settle(self) -> None:
+        """Join everything once and for all, when nothing will be added any more; questions are a quarter of the work then."""
+        await self.ask(";".join(_SETTLE), seconds=_SETTLE_SECONDS)
 
     async def ask(
         self, statement: str, values: Sequence[object] = (), *, seconds: float = QUERY_SECONDS

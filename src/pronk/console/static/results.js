@@ -3,9 +3,10 @@
 (() => {
   const { $, all, key, say, ask, post } = pronk;
   const root = $("#results"), view = $("#view"), panel = $("#panel"), base = `/batches/${root.dataset.batch}`;
-  const BLOCK = 60, KEEP = 12, MAX_HEIGHT = 8000000, ROW = 138;
+  const BLOCK = 60, KEEP = 12, MAX_HEIGHT = 8000000, ROW = 138, THIN = 40;
   const narrow = matchMedia("(max-width: 860px)");
-  let total = Number(root.dataset.total), query = root.dataset.query, version = "", at = -1;
+  const query = root.dataset.query, tail = root.dataset.tail;
+  let total = Number(root.dataset.total), version = "", at = -1;
   let mode = "list", perRow = 6;
   const blocks = new Map(), waiting = new Set(), mounted = new Map();
   const state = new URLSearchParams(location.search);
@@ -13,7 +14,7 @@
   const keep = (name, value) => { try { localStorage.setItem(`pronk-${name}`, value); } catch { /* not kept */ } };
 
   const sizes = () => {
-    if (mode === "list") return { columns: 1, height: ROW, width: view.clientWidth };
+    if (mode !== "grid") return { columns: 1, height: mode === "table" ? THIN : ROW, width: view.clientWidth };
     const columns = narrow.matches ? Math.min(perRow, 4) : perRow, width = view.clientWidth / columns;
     return { columns, width, height: Math.round(width * 0.8 + (columns > 9 ? 0 : 40)) };
   };
@@ -31,9 +32,11 @@
   const load = async (block) => {
     if (blocks.has(block) || waiting.has(block)) return;
     waiting.add(block);
+    const wanted = mode === "table";
     view.setAttribute("aria-busy", "true");
     try {
-      const answer = await ask(`${base}/rows?${query}&at=${block * BLOCK}&n=${BLOCK}`);
+      const answer = await ask(`${base}/rows?${query}&at=${block * BLOCK}&n=${BLOCK}${wanted ? "&as=table" : ""}`);
+      if (wanted !== (mode === "table")) return;
       if (!answer.ok) throw new Error("not ok");
       const box = document.createElement("template");
       box.innerHTML = await answer.text();
@@ -59,7 +62,7 @@
   const draw = () => {
     const g = geometry(), from = top(g), shift = g.real <= g.high ? 0 : from - Math.max(0, Math.min(offset(), g.high));
     view.style.height = `${g.high}px`;
-    view.className = mode === "grid" ? `grid${g.columns > 9 ? " tiny" : ""}` : "";
+    view.className = mode === "table" ? "table" : mode === "grid" ? `grid${g.columns > 9 ? " tiny" : ""}` : "";
     const first = Math.max(0, Math.floor(from / g.height) - 1) * g.columns;
     const last = Math.min(total, (Math.ceil((from + window.innerHeight) / g.height) + 1) * g.columns);
     const wanted = new Set();
@@ -176,8 +179,24 @@
   panel.addEventListener("submit", (event) => { if (event.target.matches("[data-mark]")) { event.preventDefault(); mark(new FormData(event.target).get("mark")); } });
 
   /* views */
+  const heads = async () => {
+    const box = $("#columns");
+    box.hidden = mode !== "table";
+    if (box.hidden) return;
+    const answer = await ask(`${base}/columns?${query}${tail}`);
+    if (!answer.ok) return;
+    const made = document.createElement("template");
+    made.innerHTML = await answer.text();
+    const fresh = made.content.firstElementChild;
+    fresh.hidden = mode !== "table";
+    $("#columns").replaceWith(fresh);
+    soon();
+  };
   const turn = (wanted) => {
-    mode = wanted;
+    if ((mode === "table") !== (wanted === "table")) { blocks.clear(); waiting.clear(); }
+    mode = ["grid", "table"].includes(wanted) ? wanted : "list";
+    root.classList.toggle("with-table", mode === "table");
+    heads();
     const place = at;
     all("[data-view]").forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.view === mode)));
     $("#density").hidden = mode !== "grid";
@@ -196,8 +215,16 @@
   key("k", "Line before", () => walk(-1));
   key("ArrowDown", "", () => walk(columns()));
   key("ArrowUp", "", () => walk(-columns()));
-  key("ArrowRight", "", () => { if (mode === "list") return false; walk(1); });
-  key("ArrowLeft", "", () => { if (mode === "list") return false; walk(-1); });
+  // With groups the arrows walk these, without in the grid the lines.
+  const sideways = (by) => {
+    const groups = $("#groups"), link = groups && $(`[data-step-group="${by}"][href]`, groups);
+    if (link) { link.click(); return true; }
+    if (groups || mode !== "grid") return false;
+    walk(by);
+    return true;
+  };
+  key("ArrowRight", $("#groups") ? "Next group" : "", () => sideways(1), "→");
+  key("ArrowLeft", $("#groups") ? "Group before" : "", () => sideways(-1), "←");
   key("Enter", "Open the line", (event) => { if (event.target.closest("a:not(.cell), button, summary") || !line()) return false; open(line(), true); });
   key("Escape", "Close what is open", close);
   key("n", "Next failed line", () => jump(line(), true));
@@ -205,6 +232,7 @@
   key("End", "Last line", () => show(total - 1));
   key("l", "List", () => turn("list"));
   key("v", "Grid", () => turn("grid"));
+  key("c", "Table with a column for each field", () => turn("table"));
   key("+", "Larger pictures", () => dense(perRow - 1), "+ −");
   key("-", "", () => dense(perRow + 1));
   key("z", "Picture large", () => { const b = $("[data-full]", panel); if (!b) return false; b.click(); });
@@ -221,7 +249,7 @@
     const before = version, was = total;
     seenTotal(Number(answer.headers.get("x-total")), answer.headers.get("x-version"), answer.headers.get("x-whole") === "1");
     if (version !== before || was !== total) { const open = line(); blocks.clear(); waiting.clear(); draw(); if (open) at = at; }
-    if (version !== before) htmx.ajax("GET", `${base}/facets?${query}`, { target: "#facets", swap: "outerHTML" });
+    if (version !== before) { htmx.ajax("GET", `${base}/facets?${query}${tail}`, { target: "#facets", swap: "outerHTML" }); heads(); }
   }, 2500);
 
   if (narrow.matches) $("#filters").open = false;
