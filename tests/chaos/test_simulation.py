@@ -1,0 +1,97 @@
+"""Interleavings of claims, renewals, ends, reaping and finalizing: real workers on virtual time, a seed for each run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from tests.chaos.simulation import parts
+from tests.chaos.simulation.probes import WANTED, Probes
+from tests.chaos.simulation.run import BrokenError, simulate
+
+from pronk.domain.shard import Progress
+from pronk.journal import Journal
+
+log = structlog.get_logger()
+
+SEEDS = 1_000
+ENOUGH = 200
+"""Seeds within which a planted fault is found."""
+
+
+@pytest.mark.timeout(600)
+def test_a_thousand_seeds_hold_and_have_been_everywhere() -> None:
+    probes = Probes()
+    for seed in range(SEEDS):
+        simulate(seed, probes)
+    assert len(WANTED) >= 30
+    assert probes.never() == []
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(14_400)
+@pytest.mark.parametrize("part", range(10))
+def test_a_hundred_thousand_seeds_hold(part: int) -> None:
+    probes = Probes()
+    for seed in range(SEEDS + part * 10_000, SEEDS + (part + 1) * 10_000):
+        simulate(seed, probes)
+    log.info(
+        "survived",
+        seeds=10_000,
+        rarest={name: probes.hits[name] for name in sorted(WANTED, key=lambda name: probes.hits[name])[:5]},
+    )
+    assert probes.never() == []
+
+
+def test_a_seed_is_the_same_run_in_another_process() -> None:
+    """Also with another order of sets."""
+    here = [simulate(seed, Probes()) for seed in (3, 14)]
+    for seed, order in ((3, "1"), (14, "2")):
+        command = [sys.executable, "-m", "tests.chaos.simulation", str(seed)]
+        root, environment = Path(__file__).parents[2], {"PYTHONHASHSEED": order, "PYTHONPATH": "."}
+        ran = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True)
+        assert ran.stdout.splitlines() == here[(3, 14).index(seed)]
+
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def _query(name: str, old: str, new: str) -> Plant:
+    def plant(patch: pytest.MonkeyPatch) -> None:
+        assert old in parts._QUERIES[name], f"{name} has changed: {parts._QUERIES[name]}"
+        patch.setitem(parts._QUERIES, name, parts._QUERIES[name].replace(old, new))
+
+    return plant
+
+
+def _forget_the_journal(patch: pytest.MonkeyPatch) -> None:
+    async def progress(self: Journal, batch_id: Any, number: int) -> Any:
+        return set(), Progress()
+
+    patch.setattr(Journal, "progress", progress)
+
+
+FAULTS: dict[str, Plant] = {
+    "live leases are taken": _query("find_late_shards", "AND lease_expires_at <= :now", "AND :now > 0"),
+    "renewals take old attempts": _query(
+        "renew_shards", "AND worker_id = :worker_id", "AND :worker_id <> ''"
+    ),
+    "journal not read": _forget_the_journal,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    FAULTS[fault](monkeypatch)
+    with pytest.raises(BrokenError):
+        _simulate_all(range(ENOUGH))
+
+
+def _simulate_all(seeds: range) -> None:
+    for seed in seeds:
+        simulate(seed, Probes())
