@@ -93,3 +93,17 @@ async def test_an_end_that_did_not_happen_owes_nothing(store: Store) -> None:
     with pytest.raises(Exception, match="finalizing"):
         await store.duties.end_batch(lost, ENDING, now=NOW)
     assert await claim(store) is None
+
+
+async def test_what_is_owed_is_counted_by_kind(store: Store) -> None:
+    async def owed() -> dict[str, int]:
+        return (await store.figures.queue(seen_since=0)).deliveries
+
+    await store.webhooks.add(a_webhook())
+    before = await owed()
+    await end_batch(store)
+    assert await owed() == {**before, "event": before["event"] + 1}
+    held = await claim(store)
+    assert held is not None
+    await store.errands.end(held, ErrandState.DELIVERED, (), now=NOW)
+    assert await owed() == before

@@ -18,6 +18,7 @@ from pronk.domain.ids import DEFAULT_PROJECT, JobId, ProjectId, new_webhook_id
 from pronk.domain.job import Job
 from pronk.lifecycle.errands import Errands, Outlets, new_secret
 from pronk.media.fetched import TransientError
+from pronk.telemetry.metrics import DELIVERIES
 
 pytestmark = pytest.mark.anyio
 
@@ -45,6 +46,14 @@ async def a_webhook(world: World, **more: Any) -> Webhook:
     )
     await world.store.webhooks.add(webhook)
     return webhook
+
+
+def counted() -> dict[str, float]:
+    """How often each outcome of an event was counted so far."""
+    return {
+        outcome: DELIVERIES.labels("event", outcome)._value.get()
+        for outcome in ("delivered", "failed", "given_up")
+    }
 
 
 async def run_batch(world: World, data: bytes, **more: Any) -> Batch:
@@ -107,6 +116,7 @@ async def test_a_cancel_is_told_and_only_to_who_asked(tmp_path: Path) -> None:
 
 async def test_a_receiver_that_is_down_for_an_hour_gets_every_event(tmp_path: Path) -> None:
     async with open_world(tmp_path) as world:
+        before = counted()
         await a_webhook(world)
         clock, batches = Clock(world), [await run_batch(world, request_file(1)) for _ in range(3)]
         world.media.hook.answers = [TransientError("the connection failed"), 500, 302, *[503] * 60]
@@ -115,18 +125,22 @@ async def test_a_receiver_that_is_down_for_an_hour_gets_every_event(tmp_path: Pa
             await down.run_once()
             clock.late += 30
         assert {(await of(world, batch))[0].state for batch in batches} == {ErrandState.PENDING}
+        assert counted() == {**before, "failed": before["failed"] + len(world.media.hook.posted)}
         tries = [len((await of(world, batch))[0].log) for batch in batches]
         assert all(5 <= count <= 20 for count in tries)
         world.media.hook.answers.clear()
         clock.late += 3600
         await down.run_once()
         assert {(await of(world, batch))[0].state for batch in batches} == {ErrandState.DELIVERED}
-        ids = {headers["webhook-id"] for _, headers, _ in world.media.hook.posted}
-        assert len(ids) == 3
+        ids = [headers["webhook-id"] for _, headers, _ in world.media.hook.posted]
+        assert ids[-3:] == [(await of(world, batch))[0].id for batch in batches]
+        assert len(set(ids)) == 3
+        assert counted()["delivered"] == before["delivered"] + 3
 
 
 async def test_after_a_day_a_delivery_is_given_up_and_says_why(tmp_path: Path) -> None:
     async with open_world(tmp_path) as world:
+        before = counted()["given_up"]
         await a_webhook(world)
         clock, batch = Clock(world), await run_batch(world, request_file(1))
         down = errands(world, clock)
@@ -138,6 +152,7 @@ async def test_after_a_day_a_delivery_is_given_up_and_says_why(tmp_path: Path) -
         assert errand.state is ErrandState.FAILED
         assert errand.log[-1].error == "the receiver answered 500"
         assert clock.late > 86_400
+        assert counted()["given_up"] == before + 1
 
 
 async def test_a_worker_that_died_holds_a_delivery_no_longer_than_its_lease(tmp_path: Path) -> None:

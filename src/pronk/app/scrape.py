@@ -9,7 +9,7 @@ from pronk.settings import Settings
 from pronk.store.figures import Queue
 from pronk.store.store import Store
 from pronk.telemetry import OUTAGES, Folder, render, show
-from pronk.telemetry.metrics import BATCHES, QUEUE_AGE, QUEUE_LINES, SHARDS, WORKERS
+from pronk.telemetry.metrics import BATCHES, DELIVERIES_WAITING, QUEUE_AGE, QUEUE_LINES, SHARDS, WORKERS
 from pronk.telemetry.outages import part_of
 
 LOOK_SECONDS = 1.0
@@ -62,3 +62,5 @@ def _set(queue: Queue, now: float) -> None:
     QUEUE_LINES.set(queue.lines)
     QUEUE_AGE.set(max(0.0, now - queue.oldest_at) if queue.oldest_at is not None else 0)
     WORKERS.set(queue.workers)
+    for kind, owed in queue.deliveries.items():
+        DELIVERIES_WAITING.labels(kind).set(owed)

@@ -10,6 +10,7 @@ import msgspec
 from pronk.domain.ids import BatchId, ErrandId, ProjectId, WebhookId
 
 EVENTS: Final = ("batch.completed", "batch.failed", "batch.expired", "batch.cancelled")
+KINDS: Final = ("event", "copy")
 PATIENCE_SECONDS: Final = 86_400
 """How long a delivery is tried."""
 

@@ -27,6 +27,7 @@ from pronk.domain.errors import BlobOutageError, MediaError, NotFoundError
 from pronk.domain.file import File
 from pronk.media.fetched import FetchError, TransientError
 from pronk.store.store import Store
+from pronk.telemetry.metrics import DELIVERIES
 
 log = structlog.get_logger()
 
@@ -98,13 +99,16 @@ class Errands:
         tries = (*errand.log, tried)[-MAX_LOG:]
         now = self._now()
         if tried.error is None:
+            DELIVERIES.labels(errand.kind, "delivered").inc()
             await self._store.errands.end(errand, ErrandState.DELIVERED, tries, now=int(now))
             return
         wait = delay_after(errand.attempt, self._chance())
         if is_final or now + wait > errand.created_at + PATIENCE_SECONDS:
+            DELIVERIES.labels(errand.kind, "given_up").inc()
             log.warning("delivery_given_up", kind=errand.kind, batch=errand.batch_id, reason=tried.error)
             await self._store.errands.end(errand, ErrandState.FAILED, tries, now=int(now))
         else:
+            DELIVERIES.labels(errand.kind, "failed").inc()
             await self._store.errands.postpone(errand, tries, until=now + wait)
 
     async def _tell(self, errand: Errand) -> tuple[ErrandTry, bool]:

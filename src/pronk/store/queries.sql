@@ -563,6 +563,10 @@ DELETE FROM errand WHERE target = :target
 -- name: forget_errands
 DELETE FROM errand WHERE ended_at <= :before
 
+-- name: count_errands
+-- Those that are owed, for the metrics.
+SELECT kind, COUNT(*) AS errands FROM errand WHERE state = 'pending' GROUP BY kind
+
 -- name: find_ended_batch
 -- What its end says to others.
 SELECT id, project_id, status, job FROM batch WHERE id = :id

@@ -36,6 +36,17 @@ QUEUE_LINES = _gauge("queue_lines", "Request lines of batches in progress that h
 SHARDS = _gauge("shards", "Shards of batches that have not ended, by state.", "state")
 QUEUE_AGE = _gauge("queue_age_seconds", "How long the oldest batch with shards to claim is in progress.")
 WORKERS = _gauge("workers", "Workers that were heard of within a lease.")
+DELIVERIES_WAITING = _gauge(
+    "deliveries_waiting",
+    "Deliveries that are owed and not made: events to webhooks, copies of result files.",
+    "kind",
+)
+DELIVERIES = _counter(
+    "deliveries_total",
+    "Tries of deliveries: outcome is delivered, failed (tried again later) or given_up.",
+    "kind",
+    "outcome",
+)
 
 LINES = _counter(
     "lines_total",
