@@ -85,7 +85,11 @@ class Field:
 
     async def add(self, lines: int, *, model: str = "m") -> BatchId:
         """Add a batch that waits for a worker."""
-        data, file_id, now = request_file(lines, model=model), new_file_id(), int(time.time())
+        return await self.add_data(request_file(lines, model=model))
+
+    async def add_data(self, data: bytes) -> BatchId:
+        """Add a batch of these request lines."""
+        file_id, now = new_file_id(), int(time.time())
         await self.blobs.put(f"files/{file_id}", data)
         file = File(
             id=file_id,
@@ -161,10 +165,12 @@ def _asked(line: bytes) -> str:
 
 
 @asynccontextmanager
-async def open_field(folder: Path, database: str, bearer: Mother, **more: Any) -> AsyncIterator[Field]:
-    """Open a field on a database; `more` are settings."""
-    async with fake_engine() as engine:
-        pool = EngineSpec(urls=(engine.url,), max_in_flight=8)
+async def open_field(
+    folder: Path, database: str, bearer: Mother, *, keeps: bool = True, max_in_flight: int = 8, **more: Any
+) -> AsyncIterator[Field]:
+    """Open a field on a database; `more` are settings. The engine remembers what it is asked when it `keeps`."""
+    async with fake_engine(keep=keeps) as engine:
+        pool = EngineSpec(urls=(engine.url,), max_in_flight=max_in_flight)
         plain: dict[str, Any] = {
             "database": Secret(database),
             "storage": f"file://{folder}/blobs",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import random
 import struct
 import zipfile
 import zlib
@@ -33,6 +34,13 @@ def saved(format_name: str, image: Image.Image, **options: Any) -> bytes:
 def chunk(kind: bytes, data: bytes) -> bytes:
     """Return a PNG chunk."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def padded_png(size: int, number: int = 0) -> bytes:
+    """Return a small right PNG that a comment makes `size` bytes large: nothing to decode, and as much to move as any."""
+    right = png()
+    comment = b"Comment\0" + random.Random(number).randbytes(size - len(right) - 20)
+    return right[:33] + chunk(b"tEXt", comment) + right[33:]
 
 
 def claimed_png(width: int, height: int, *, depth: int = 8, colour_type: int = 2, rows: bytes = b"") -> bytes:

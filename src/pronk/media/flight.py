@@ -46,7 +46,7 @@ class Flights(Generic[K, V]):
     async def _lead(self, key: K, make: Callable[[], Awaitable[V]]) -> V:
         flight = self._open[key] = _Flight()
         try:
-            flight.value = await make()
+            flight.value = value = await make()
         except PronkError as error:
             flight.error = error
             raise
@@ -54,4 +54,7 @@ class Flights(Generic[K, V]):
             del self._open[key]
             if flight.landed is not None:
                 flight.landed.set()
-        return flight.value
+            # An error holds the frames it came through. One that this frame held in turn would keep all of them, and what
+            # they have in hand, until the next collection of cycles.
+            del flight
+        return value
