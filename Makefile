@@ -1,11 +1,12 @@
 # Each target does its own set-up in .venv: Python 3.11 or newer and a package index are all it takes.
-.PHONY: help demo bench chaos test test-clients test-console test-scale test-stores test-vllm lint format lock reference
+.PHONY: help demo bench chaos fuzz test test-clients test-console test-scale test-stores test-vllm lint format lock reference
 
 help:
 	@echo "make demo        a batch over drawn pictures, all on real parts (KEEP=1 leaves the server running)"
 	@echo "make bench       how fast it is beside a bare loop and its peers (CASES=\"text images\")"
 	@echo "make test        every check and the whole test suite"
 	@echo "make chaos       kills, faults and damage in full (an hour or two)"
+	@echo "make fuzz        random bodies, references and damaged pictures for ten minutes and more"
 	@echo "make test-clients  litellm and schemathesis against the API (some ten minutes)"
 	@echo "make test-stores   pictures from OpenStack Swift in two regions and from Azurite (Debian packages, npm)"
 	@echo "make test-console  every page of the console in a browser, light and dark, desktop and phone"
@@ -41,6 +42,10 @@ test-stores:
 	@scripts/setup dev
 	@scripts/setup-swift
 	@.venv/bin/python -m pytest -q -m "swift or azurite" tests/media
+
+fuzz:
+	@scripts/setup dev
+	@.venv/bin/python -m pytest -q -m fuzz tests/media
 
 test-scale:
 	@scripts/setup dev

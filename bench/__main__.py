@@ -17,6 +17,8 @@ from bench.cases.memory import memory
 from bench.cases.pictures import dedupe, far, huge_images, images, large_images
 from bench.cases.recovery import recovery
 from bench.cases.scale import scale
+from bench.cases.saturate import saturate
+from bench.cases.scaling import queue, workers
 from bench.cases.text import intake, text
 from bench.report import Row, table, write_json
 from bench.world import World
@@ -33,6 +35,9 @@ CASES: dict[str, Callable[[World], list[Row]]] = {
     "api-latency": api_latency,
     "recovery": recovery,
     "scale": scale,
+    "saturate": saturate,
+    "queue": queue,
+    "workers": workers,
 }
 
 GROUPS = {"media": ("images", "images-5mb", "dedupe", "far")}

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -57,14 +57,26 @@ class Product:
 
     @property
     def worker(self) -> int:
-        """The worker's process number."""
+        """The process number of the first worker."""
+        return self.wait_for_workers(1)[0]
+
+    def wait_for_workers(self, count: int) -> list[int]:
+        """Return the process numbers of the workers once there are so many."""
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            for child in children(self.process.pid):
-                if b"worker" in Path(f"/proc/{child}/cmdline").read_bytes():
-                    return child
+            if len(found := self.workers) >= count:
+                return found
             time.sleep(_LOOK_SECONDS)
-        raise RuntimeError("the server has no worker")
+        raise RuntimeError(f"the server has no {count} workers")
+
+    @property
+    def workers(self) -> list[int]:
+        """The process numbers of the workers that run now."""
+        return [
+            child
+            for child in children(self.process.pid)
+            if b"worker" in Path(f"/proc/{child}/cmdline").read_bytes()
+        ]
 
     def upload(self, file: Path) -> str:
         """Upload a file and return its id."""
@@ -101,6 +113,19 @@ class Product:
         self._insist_on_success(outcome.batch)
         return outcome
 
+    def drain(self, file_ids: Sequence[str]) -> tuple[float, float]:
+        """Create a batch of each file, all at once, and wait for all; return the seconds and the workers' seconds of CPU."""
+        workers = self.workers
+        cpu, began = sum(map(cpu_seconds, workers)), time.monotonic()
+        waiting = [self.create(file_id)["id"] for file_id in file_ids]
+        while waiting:
+            time.sleep(_LOOK_SECONDS)
+            batch = self.client.get(f"/v1/batches/{waiting[-1]}")
+            if batch["status"] in _ENDED:
+                self._insist_on_success(batch)
+                waiting.pop()
+        return time.monotonic() - began, sum(map(cpu_seconds, workers)) - cpu
+
     def _insist_on_success(self, batch: Mapping[str, Any]) -> None:
         counts = batch["request_counts"]
         if batch["status"] != "completed" or counts["completed"] != counts["total"]:
@@ -130,8 +155,9 @@ def product(
     config = folder / "pronk.toml"
     config.write_text(f'[engines.default]\nurls = ["{engine}"]\nmax_in_flight = {in_flight}\n')
     command = [sys.executable, "-m", "pronk", "serve", "--config", str(config), "--port", "0"]
-    command += ["--data-dir", str(folder / "data"), "--workers", "1", "--log-format", "json"]
-    command += [f"--{name.replace('_', '-')}={value}" for name, value in more.items()]
+    command += ["--data-dir", str(folder / "data"), "--log-format", "json"]
+    flags = {"workers": "1", **more}
+    command += [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
     log = folder / f"serve-{time.monotonic_ns()}.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(
@@ -139,7 +165,7 @@ def product(
         )
         try:
             running = Product(process, _wait_for_url(log, process))
-            running.worker  # noqa: B018  # wait until there is one
+            running.wait_for_workers(int(flags["workers"]))
             yield running
         finally:
             if process.poll() is None:

@@ -205,6 +205,8 @@ async def test_the_same_picture_has_the_same_uuid_under_every_name(monkeypatch: 
         parts = await resolved_with_uuid(world, chat(*names))
         uuids = [part["uuid"] for part in parts]
         assert uuids[0] == uuids[1] == uuids[2] != uuids[3]
+        urls = [str(part["image_url"]["url"]) for part in parts]  # type: ignore[index]
+        assert urls[:3] == [data] * 3, "the bytes go along, so an engine that has lost them has them again"
 
 
 async def test_a_uuid_of_the_callers_own_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,8 +32,8 @@ from pronk.media.work import Refused
 ENDPOINTS = ("/v1/chat/completions", "/v1/responses")
 KEYS = ("image_url", "video_url", "audio_url")
 FAST = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-LONG = settings(max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
-LONG_BODIES = settings(LONG, max_examples=5_000)
+LONG = settings(max_examples=60_000, deadline=None, suppress_health_check=list(HealthCheck))
+LONG_BODIES = settings(LONG, max_examples=15_000)
 
 texts = st.text(max_size=12)
 names = st.sampled_from(
@@ -360,13 +360,13 @@ def test_random_urls_are_read_in_one_way() -> None:
 
 
 @pytest.mark.fuzz
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_a_million_random_urls_are_read_in_one_way() -> None:
     check_random_urls(1_000_000)
 
 
 @pytest.mark.fuzz
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 @LONG
 @given(urls)
 def test_urls_for_long(text: str) -> None:
@@ -449,7 +449,7 @@ def test_a_damaged_picture_is_decoded_or_refused(data: bytes) -> None:
 
 
 @pytest.mark.fuzz
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 @LONG
 @given(damaged_pictures)
 def test_damaged_pictures_for_long(data: bytes) -> None:
@@ -457,7 +457,7 @@ def test_damaged_pictures_for_long(data: bytes) -> None:
 
 
 @pytest.mark.fuzz
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 @LONG_BODIES
 @given(st.data())
 def test_the_finder_for_long(data: DataObject) -> None:
@@ -465,7 +465,7 @@ def test_the_finder_for_long(data: DataObject) -> None:
 
 
 @pytest.mark.fuzz
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 @LONG_BODIES
 @given(bodies.flatmap(written), st.integers(0, 10_000), st.binary(max_size=4))
 def test_damaged_bodies_for_long(body: bytes, at: int, damage: bytes) -> None:

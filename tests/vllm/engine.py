@@ -47,6 +47,12 @@ class Vllm:
         found = re.findall(_SAMPLE.format(re.escape(name)), self.metrics(), re.MULTILINE)
         return round(sum(map(float, found)))
 
+    def forget_pictures(self) -> None:
+        """Empty what is kept of pictures, as when room runs out."""
+        for cache in ("mm", "encoder", "prefix"):
+            answer = urllib3.request("POST", f"{self._root}/reset_{cache}_cache", timeout=30.0)
+            assert answer.status == 200, answer.data
+
     def looks_of_others(self) -> int:
         """Return how often ``/metrics`` was answered to anybody but `metrics`, from the log."""
         return self._log.read_text("utf-8", "replace").count('"GET /metrics HTTP/1.1" 200') - self._looks
@@ -63,6 +69,7 @@ def vllm_server(media_dir: Path, log: Path) -> Iterator[Vllm]:
     variables = {
         "PYTHONPATH": str(Path(__file__).with_name("site")),
         "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_SERVER_DEV_MODE": "1",  # for `forget_pictures`
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",
     }

@@ -39,7 +39,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def asked(folder: Path) -> dict[str, Asked]:
     """Pictures for each test, so that none meets what another has left in a cache."""
-    counts = {"equal": 2 * PICTURES, "by file": PICTURES, "known again": PICTURES, "limit": PICTURES}
+    counts = {
+        "equal": 2 * PICTURES,
+        "by file": PICTURES,
+        "known again": PICTURES,
+        "forgotten": PICTURES,
+        "limit": PICTURES,
+    }
     counts |= {f"{job} {turn}": 2 * PICTURES for turn in range(ROUNDS) for job in JOBS}
     return {
         name: draw_pictures(folder / "buckets", count, seed)
@@ -79,6 +85,18 @@ def test_vllm_knows_pictures_again_by_their_uuid(stack: Stack, asked: dict[str, 
     stack.run(tasks, "data")  # known by their content now, which a uuid takes the place of
     assert _looked_up_and_known(stack, tasks) == (len(tasks), len(tasks) - PICTURES)
     assert _looked_up_and_known(stack, tasks) == (len(tasks), len(tasks))
+
+
+def test_a_picture_that_vllm_has_lost_is_answered_all_the_same(stack: Stack, asked: dict[str, Asked]) -> None:
+    """Its bytes go along with every request, so nobody has to ask for them again."""
+    tasks = asked["forgotten"].tasks
+    before = stack.run(tasks, "uuid").outcome
+    stack.vllm.forget_pictures()
+    assert _looked_up_and_known(stack, tasks) == (len(tasks), len(tasks) - PICTURES)
+    stack.vllm.forget_pictures()
+    after = stack.run(tasks, "uuid").outcome
+    assert after.unexpected() == []
+    assert after.answers == before.answers
 
 
 def test_the_limit_is_found_with_what_vllm_says_of_itself(stack: Stack, asked: dict[str, Asked]) -> None:
