@@ -20,6 +20,7 @@ from bench.cases.scale import scale
 from bench.cases.saturate import saturate
 from bench.cases.scaling import queue, workers
 from bench.cases.text import intake, text
+from bench.plot import write_plot
 from bench.report import Row, table, write_json
 from bench.world import World
 
@@ -60,12 +61,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="a Python with ray[data] and pandas, to run that peer too",
     )
     parser.add_argument("--json", type=Path, help="where to keep the figures")
+    parser.add_argument("--plot", type=Path, help="where to draw the rates, as SVG")
     return parser.parse_args(arguments)
 
 
 def run(arguments: list[str]) -> int:
     given = parse(arguments)
     kept = given.json.resolve() if given.json else None
+    drawn = given.plot.resolve() if given.plot else None
     os.chdir(_ROOT)
     rows: list[Row] = []
     for name in _names(given.case):
@@ -75,6 +78,8 @@ def run(arguments: list[str]) -> int:
         rows += found
         if kept:
             write_json(kept, rows, _command(given))
+    if drawn:
+        write_plot(drawn, rows)
     return 0
 
 
