@@ -32,8 +32,8 @@ from pronk.media.work import Refused
 ENDPOINTS = ("/v1/chat/completions", "/v1/responses")
 KEYS = ("image_url", "video_url", "audio_url")
 FAST = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-LONG = settings(max_examples=60_000, deadline=None, suppress_health_check=list(HealthCheck))
-LONG_BODIES = settings(LONG, max_examples=15_000)
+LONG = settings(max_examples=90_000, deadline=None, suppress_health_check=list(HealthCheck))
+LONG_BODIES = settings(LONG, max_examples=25_000)
 
 texts = st.text(max_size=12)
 names = st.sampled_from(
