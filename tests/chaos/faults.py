@@ -208,13 +208,11 @@ class FaultyEngine:
     async def wait_until_up(self) -> None:
         await anyio.lowlevel.checkpoint()
 
-    async def complete(
-        self, path: str, body: bytes, *, affinity: int | None = None, avoid: Collection[str] = ()
-    ) -> AnswerPort:
+    async def complete(self, path: str, body: bytes, *, avoid: Collection[str] = ()) -> AnswerPort:
         self._is_out = True
         answer = await self._faults.around(
             "engine.complete",
-            lambda: self._engine.complete(path, body, affinity=affinity, avoid=avoid),
+            lambda: self._engine.complete(path, body, avoid=avoid),
             EngineError,
         )
         self._is_out = False

@@ -44,7 +44,6 @@ class SilentEngine:
         path: str,  # noqa: ARG002
         body: Body,
         *,
-        affinity: int | None = None,  # noqa: ARG002
         avoid: Collection[str] = (),  # noqa: ARG002
     ) -> NoReturn:
         assert isinstance(body, bytes)

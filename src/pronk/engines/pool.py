@@ -7,7 +7,6 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from zlib import crc32
 
 import anyio
 import msgspec
@@ -22,9 +21,6 @@ from pronk.engines.offered import Offered
 from pronk.engines.replica import Replica
 from pronk.engines.reserve import nothing, reserve_of
 from pronk.telemetry import shown
-
-_AFFINITY_SLACK = 1.25
-_MASK = (1 << 64) - 1
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,17 +80,14 @@ class Pool:
         """Call `callback` whenever `limit` or `is_out` may have changed."""
         self._listeners.append(callback)
 
-    async def complete(
-        self, path: str, body: Body, *, affinity: int | None = None, avoid: Collection[str] = ()
-    ) -> Answer:
+    async def complete(self, path: str, body: Body, *, avoid: Collection[str] = ()) -> Answer:
         """Return the answer of one replica to `body` at a path such as ``/v1/chat/completions``.
 
-        Equal numbers in `affinity` go to the same replica as long as it is not busier than the others. `avoid` holds
-        the names of replicas (`Answer.replica`) that did not do for this request before. One call is one try.
+        `avoid` holds the names of replicas (`Answer.replica`) that did not do for this request before. One call is one try.
         Raises `EngineError` (``engine_unavailable``, ``engine_timeout``). Cancelling aborts the request at the
         engine.
         """
-        replica = self._choose(affinity, avoid)
+        replica = self._choose(avoid)
         try:
             return await replica.complete(path, body)
         except EngineError:
@@ -104,10 +97,10 @@ class Pool:
     @asynccontextmanager
     async def stream(self, path: str, body: Body) -> AsyncIterator[Stream]:
         """Give the answer of one replica while it comes; leaving the block early aborts it. Raises as `complete`."""
-        async with self._choose(None, ()).stream(path, body) as stream:
+        async with self._choose(()).stream(path, body) as stream:
             yield stream
 
-    def _choose(self, affinity: int | None, avoid: Collection[str]) -> Replica:
+    def _choose(self, avoid: Collection[str]) -> Replica:
         if len(self.replicas) == 1 and self.replicas[0].is_up:
             return self.replicas[0]
         up = [replica for replica in self.replicas if replica.is_up]
@@ -115,8 +108,7 @@ class Pool:
             raise EngineError("engine_unavailable", "no replica of the engine is up")
         fresh = [replica for replica in up if replica.name not in avoid] if avoid else up
         candidates = fresh or up
-        sticky = _sticky(candidates, affinity) if affinity is not None else None
-        return sticky or min(candidates, key=_load)
+        return min(candidates, key=_load)
 
     async def run(self) -> None:
         """Watch health and limits until cancelled."""
@@ -156,18 +148,6 @@ class Pool:
 
 def _load(replica: Replica) -> float:
     return replica.load
-
-
-def _sticky(replicas: Sequence[Replica], affinity: int) -> Replica | None:
-    """Return the first replica in the number's own order that has room and is hardly busier than the mean."""
-    bound = _AFFINITY_SLACK * sum(map(_load, replicas)) / len(replicas)
-    best = max(replicas, key=lambda replica: _mix(affinity, replica.name))
-    return best if best.load <= min(1.0, bound) else None
-
-
-def _mix(affinity: int, name: str) -> int:
-    mixed = (affinity ^ crc32(name.encode())) * 0x9E3779B97F4A7C15 & _MASK
-    return (mixed ^ mixed >> 29) * 0xBF58476D1CE4E5B9 & _MASK
 
 
 @asynccontextmanager

@@ -52,9 +52,7 @@ class EnginePort(Protocol):
     async def wait_until_up(self) -> None:
         """Return when a replica can be reached again."""
 
-    async def complete(
-        self, path: str, body: Body, *, affinity: int | None = None, avoid: Collection[str] = ()
-    ) -> AnswerPort:
+    async def complete(self, path: str, body: Body, *, avoid: Collection[str] = ()) -> AnswerPort:
         """Send one request and return the answer, whatever its status."""
 
 

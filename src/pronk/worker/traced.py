@@ -98,13 +98,11 @@ class TracedEngine:
     async def wait_until_up(self) -> None:
         await self._engine.wait_until_up()
 
-    async def complete(
-        self, path: str, body: Body, *, affinity: int | None = None, avoid: Collection[str] = ()
-    ) -> AnswerPort:
+    async def complete(self, path: str, body: Body, *, avoid: Collection[str] = ()) -> AnswerPort:
         with _child(self._tracer, "engine", SpanKind.CLIENT) as span:
             span.set_attribute("pronk.engine", self._engine.name)
             try:
-                answer = await self._engine.complete(path, body, affinity=affinity, avoid=avoid)
+                answer = await self._engine.complete(path, body, avoid=avoid)
             except EngineError as error:
                 _fail(span, error.code)
                 raise

@@ -67,31 +67,6 @@ async def test_requests_go_where_the_least_of_the_limit_is_used() -> None:
         group.cancel_scope.cancel()
 
 
-async def test_equal_affinity_goes_to_one_replica_in_every_worker() -> None:
-    async with pool_of(3) as (pool, engines, _):
-        for _ in range(4):
-            for affinity in range(30):
-                await pool.complete(PATH, b'{"prompt":"%d"}' % affinity, affinity=affinity)
-        seen = [{request.body for request in engine.requests} for engine in engines]
-        assert sum(map(len, seen)) == 30
-        assert all(len(bodies) >= 4 for bodies in seen)
-        first = [body for body in sorted(seen[0]) if int(body.split(b'"')[3]) < 5]
-        other = Pool("p", tuple(reversed(pool.replicas)), clock=Clock())
-        for body in first:
-            await other.complete(PATH, body, affinity=int(body.split(b'"')[3]))
-        assert [request.body for request in engines[0].requests[-len(first) :]] == first
-
-
-async def test_affinity_yields_to_load() -> None:
-    async with pool_of(2) as (pool, engines, _), anyio.create_task_group() as group:
-        for _ in range(8):
-            group.start_soon(lambda: pool.complete(PATH, b'{"model":"hold","prompt":"x"}', affinity=7))
-            await anyio.wait_all_tasks_blocked()
-        for engine in engines:
-            await engine.until(lambda e: e.in_flight >= 2)
-        group.cancel_scope.cancel()
-
-
 async def test_avoided_replicas_get_nothing_while_there_are_others() -> None:
     async with pool_of(2) as (pool, engines, _):
         answers = [await pool.complete(PATH, BODY, avoid={"p-0"}) for _ in range(4)]
