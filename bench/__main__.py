@@ -16,8 +16,8 @@ from bench.cases.latency import api_latency
 from bench.cases.memory import memory
 from bench.cases.pictures import dedupe, far, huge_images, images, large_images
 from bench.cases.recovery import recovery
-from bench.cases.scale import scale
 from bench.cases.saturate import saturate
+from bench.cases.scale import scale
 from bench.cases.scaling import queue, workers
 from bench.cases.text import intake, text
 from bench.plot import write_plot
