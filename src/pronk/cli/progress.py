@@ -50,7 +50,7 @@ class BatchProgress:
     def __init__(self, label: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._label = label
         self._clock = clock
-        self._bar = _batch_bar() if sys.stderr.isatty() else None
+        self._bar = _batch_bar() if sys.stderr.isatty() or is_notebook() else None
         self._task = self._bar.add_task(label, total=None, status="", failed="") if self._bar else None
         self._said: tuple[str, Counts] | None = None
         self._said_at = 0.0
@@ -84,6 +84,16 @@ class BatchProgress:
         if is_news or self._clock() - self._said_at >= SECONDS_BETWEEN_LINES:
             self._said, self._said_at = (status, counts), self._clock()
             print(f"{self._label}: {describe(status, counts)}", file=sys.stderr, flush=True)
+
+
+def is_notebook() -> bool:
+    """Whether this is the kernel of a notebook, whose standard error is no terminal and still shows bars."""
+    from importlib import import_module
+
+    if "IPython" not in sys.modules:
+        return False
+    shell = import_module("IPython").get_ipython()
+    return hasattr(shell, "kernel")
 
 
 def _batch_bar() -> Progress:

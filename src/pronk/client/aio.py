@@ -12,7 +12,9 @@ import anyio
 import anyio.to_thread
 
 from pronk.client import calls
+from pronk.client.bars import Progress, tell
 from pronk.client.calls import CHAT, TERMINAL, Call, Object
+from pronk.client.gallery import Gallery
 from pronk.client.sync import Client, Request
 from pronk.domain.errors import UnavailableError
 
@@ -99,18 +101,22 @@ class AsyncClient:
         self,
         batch_id: str,
         *,
-        progress: Callable[[Object], object] | None = None,
+        progress: Progress | None = None,
         seconds: float = 1.0,
         sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
     ) -> Object:
-        """Return a batch once it has ended, looking every few `seconds`; `progress` hears of it each time."""
+        """Return a batch once it has ended, looking every few `seconds`; `progress` is a bar such as ``tqdm()`` or a function."""
         while True:
             batch = await self.get(batch_id)
             if progress is not None:
-                progress(batch)
+                tell(progress, batch)
             if batch["status"] in TERMINAL:
                 return batch
             await sleep(seconds)
+
+    async def show(self, batch_id: str, **which: Any) -> Gallery:
+        """Return the first lines that have a result, for a notebook to show; arguments as of `Client.show`."""
+        return await anyio.to_thread.run_sync(lambda: self._files.show(batch_id, **which))
 
     async def export(self, batch_id: str, target: str | Path) -> int:
         """Write results as a table; return how many rows."""

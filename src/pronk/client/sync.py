@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,10 +13,14 @@ from typing import Any, Self
 import urllib3
 
 from pronk.client import calls
+from pronk.client.bars import Progress, tell
 from pronk.client.calls import CHAT, TERMINAL, Call, Object
+from pronk.client.gallery import Gallery, Picture
+from pronk.client.reading import PictureOf, shown_of
 from pronk.domain.errors import UnavailableError
 
 Request = Mapping[str, Any]
+_MAX_PICTURE = 100_000
 
 
 class Client:
@@ -104,17 +109,45 @@ class Client:
             if not page["has_more"]:
                 return
 
+    def show(
+        self, batch_id: str, *, status: str | None = None, limit: int = 20, has_pictures: bool = True
+    ) -> Gallery:
+        """Return the first lines that have a result, for a notebook to show with pictures; `status` is ok or failed.
+
+        Pictures are small and made by the server, within what the batch's job may read; a server without its console gives none.
+        """
+        from pronk.domain.ids import result_line
+
+        batch = self.get(batch_id)
+        found = {
+            result_line(line["id"]) or 0: line
+            for line in islice(self.results(batch_id, status=status), limit)
+        }
+        asked = self._lines(batch["input_file_id"], found)
+        return Gallery(
+            batch_id,
+            tuple(
+                shown_of(
+                    line,
+                    asked.get(number, b""),
+                    self._picture_of(batch_id, number, has_pictures=has_pictures),
+                )
+                for number, line in found.items()
+            ),
+        )
+
     def wait(
         self,
         batch_id: str,
         *,
-        progress: Callable[[Object], object] | None = None,
+        progress: Progress | None = None,
         seconds: float = 1.0,
         sleep: Callable[[float], object] = time.sleep,
     ) -> Object:
-        """Return a batch once it has ended, looking every few `seconds`; `progress` hears of it each time.
+        """Return a batch once it has ended, looking every few `seconds`.
 
-        Without `progress` a bar is shown on a terminal.
+        `progress` is a bar such as ``tqdm()``, or a function that hears of the batch each time. Without it a bar is shown
+        on a terminal and in a notebook.
         """
         from pronk.cli.progress import BatchProgress
         from pronk.domain.batch import Counts
@@ -123,7 +156,7 @@ class Client:
             while True:
                 batch = self.get(batch_id)
                 if progress is not None:
-                    progress(batch)
+                    tell(progress, batch)
                 else:
                     counts = batch["request_counts"]
                     bar.show(batch["status"], Counts(counts["total"], counts["completed"], counts["failed"]))
@@ -177,6 +210,47 @@ class Client:
             with path.open("wb") as file:
                 file.writelines(calls.lines_of(requests, endpoint))
             return str(self.upload(path)["id"])
+
+    def _lines(self, file_id: str, numbers: Collection[int]) -> dict[int, bytes]:
+        """Return lines of a file by number, reading no further than the last of them; none of a file that is gone."""
+        answer = self._get(f"/v1/files/{file_id}/content")
+        try:
+            if answer.status != 200:
+                return {}
+            last, found = max(numbers, default=0), {}
+            for number, line in enumerate(answer, 1):
+                if number > last:
+                    break
+                if number in numbers:
+                    found[number] = line
+            return found
+        finally:
+            answer.close()
+
+    def _picture_of(self, batch_id: str, number: int, *, has_pictures: bool) -> PictureOf:
+        def get(place: int, reference: str) -> Picture:
+            answer = self._get(f"/batches/{batch_id}/lines/{number}/pictures/{place}/thumb")
+            try:
+                data = answer.read(_MAX_PICTURE + 1) if answer.status == 200 else b""
+            finally:
+                answer.close()
+            kind = answer.headers.get("content-type", "")
+            return Picture(reference, data if len(data) <= _MAX_PICTURE else b"", kind)
+
+        return get if has_pictures else lambda _, reference: Picture(reference)
+
+    def _get(self, path: str) -> urllib3.BaseHTTPResponse:
+        """Return an answer whose body is not read yet; pages of the console take the key as a cookie."""
+        key = self._settings.api_key
+        headers = (
+            {"Authorization": f"Bearer {key.reveal()}", "Cookie": f"pronk_key={key.reveal()}"} if key else {}
+        )
+        try:
+            return self._pool.request(
+                "GET", self._settings.url + path, headers=headers, preload_content=False, redirect=False
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise UnavailableError(f"no server answers at {self._settings.url}") from error
 
     def _ask(self, call: Call) -> Object:
         key = self._settings.api_key
