@@ -1,5 +1,5 @@
 # Each target does its own set-up in .venv: Python 3.11 or newer and a package index are all it takes.
-.PHONY: help demo bench chaos fuzz test test-clients test-console test-scale test-stores test-vllm lint format lock reference
+.PHONY: help demo bench chaos fuzz soak test test-clients test-console test-mixed test-scale test-stores test-vllm lint format lock reference
 
 help:
 	@echo "make demo        a batch over drawn pictures, all on real parts (KEEP=1 leaves the server running)"
@@ -7,8 +7,10 @@ help:
 	@echo "make test        every check and the whole test suite"
 	@echo "make chaos       kills, faults and damage in full (an hour or two)"
 	@echo "make fuzz        random bodies, references and damaged pictures for ten minutes and more"
+	@echo "make soak        batch after batch with a death a minute, memory and descriptors watched (MINUTES=480)"
 	@echo "make test-clients  litellm and schemathesis against the API (some ten minutes)"
 	@echo "make test-stores   pictures from OpenStack Swift in two regions and from Azurite (Debian packages, npm)"
+	@echo "make test-mixed  another version beside this one on one database (OLD=REVISION or OLD=FILE.whl)"
 	@echo "make test-console  every page of the console in a browser, light and dark, desktop and phone"
 	@echo "make test-scale  figures at full size, on a quiet machine"
 	@echo "make test-vllm   answers of a real vLLM (installs 3 GB once)"
@@ -33,6 +35,10 @@ chaos:
 	@scripts/setup dev
 	@.venv/bin/python -m pytest -q -s -m chaos tests/chaos
 
+soak:
+	@scripts/setup dev
+	@MINUTES=$(or $(MINUTES),10) .venv/bin/python -m pytest -q -s -m soak tests/chaos
+
 test-clients:
 	@scripts/setup dev
 	@scripts/setup-clients
@@ -46,6 +52,11 @@ test-stores:
 fuzz:
 	@scripts/setup dev
 	@.venv/bin/python -m pytest -q -m fuzz tests/media
+
+test-mixed:
+	@scripts/setup dev
+	@scripts/old-version $(OLD)
+	@.venv/bin/python -m pytest -q -m mixed tests/chaos
 
 test-scale:
 	@scripts/setup dev

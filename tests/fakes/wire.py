@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Literal
 
 Direction = Literal["there", "back"]
@@ -59,7 +59,7 @@ class Wire:
             finally:
                 self._ends.discard(far_writer)
                 far_writer.transport.abort()
-        except* (OSError, asyncio.IncompleteReadError):
+        except* OSError:
             pass
         finally:
             self._ends.discard(writer)
@@ -72,10 +72,12 @@ class Wire:
             if self.delay:
                 await asyncio.sleep(self.delay)
             await self._open[direction].wait()
+            if writer.is_closing():
+                return
             self.passed += len(data)
             writer.write(data)
             await writer.drain()
-        with suppress(OSError):
+        if not writer.is_closing():
             writer.write_eof()
 
 

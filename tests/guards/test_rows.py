@@ -13,7 +13,7 @@ import pytest
 TESTS = Path(__file__).parents[1]
 DOCS = TESTS.parent / "docs"
 PAGES = {"D": ("operations.md", 24), "S": ("security.md", 25)}
-LONG = ("chaos", "fuzz", "console", "scale")
+LONG = ("chaos", "fuzz", "console", "scale", "soak", "mixed")
 """Markers of tests that `make test` leaves out."""
 
 _TEST = re.compile(r"(\*long\* )?`(\w[\w/]*\.py)::(\w+)`")
