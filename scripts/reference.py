@@ -101,6 +101,7 @@ API_CODES: Final[Mapping[str, str]] = {
     "missing_required_parameter": "400: a field is missing",
     "model_not_found": "404: no job serves the model",
     "no_workers": "503 of `/ready`: no worker was heard of within a lease",
+    "set_changed": "409: the lines of a filter are not those that somebody agreed to do something with; nothing was done",
     "not_found": "404: no such file, batch or upload",
     "not_ready": "503 of `/ready`: the database or the storage does not answer",
     "nothing_to_retry": "400: no line of the batch failed",

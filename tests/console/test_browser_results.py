@@ -144,3 +144,24 @@ def test_what_is_typed_and_cannot_be_read_is_told_beside_it(
     page.keyboard.press("Enter")
     page.wait_for_selector('[data-chip="field.shape:star"]')
     shown(page, sum(number % 3 == 1 and number % 20 != 19 for number in range(COUNT)))
+
+
+def test_what_is_done_in_bulk_says_how_many_and_which_first(
+    browser: Any, server: ConsoleServer, shapes: str
+) -> None:
+    tab = Tab(browser, server.url)
+    page = tab.go(f"/batches/{shapes}/results?filter=field.shape:star&view=list")
+    page.wait_for_selector("#view .cell")
+    count = sum(number % 3 == 1 and number % 20 != 19 for number in range(COUNT))
+    page.locator("[data-bulk-open]").click()
+    page.wait_for_selector(f'#bulk-title:text-is("{count} lines")')
+    assert "field.shape:star" in page.locator("#bulk").inner_text()
+    assert serious(page) == []
+    page.evaluate("document.querySelector('[data-bulk]').dataset.seal = 'another'")
+    page.locator("#bulk [name=mark]").fill("seen")
+    page.locator('[data-deed="mark"] button').click()
+    page.wait_for_selector('#bulk [role="alert"]:has-text("nothing was done")')
+    page.locator("#bulk [name=mark]").fill("seen")
+    page.locator('[data-deed="mark"] button').click()
+    page.wait_for_selector('#view .cell[data-mark="seen"]')
+    assert not page.locator("#bulk").is_visible()

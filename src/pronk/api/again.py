@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from array import array
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 import anyio
 import msgspec
 from fastapi import APIRouter
 
 from pronk.api import documented, schemas
-from pronk.api.audit import Audit
+from pronk.api.audit import Audit, Auditor
 from pronk.api.auth import Caller
 from pronk.api.batch_wire import to_wire
 from pronk.api.batches import IdempotencyKey, fingerprint, input_file, made_before, read_window
@@ -92,6 +94,21 @@ async def clone_batch(
     added = await parts.store.batches.add(draft, idempotency=idempotency)
     await audit.note("batch.clone", added)
     return to_wire(await parts.store.batches.get(project, added))
+
+
+async def run_lines(earlier: Batch, numbers: array[int], parts: ApiParts, audit: Auditor) -> Batch:
+    """Make a new batch of the lines with these ascending numbers, from a new file that holds only them; else as the batch before."""
+    file = await _input_of(parts, earlier)
+    draft = await _draft(parts, earlier, schemas.AnotherRun())
+    made = await _stored_lines(parts, file, numbers, "lines")
+    added: str | None = None
+    try:
+        added = await parts.store.batches.add(msgspec.structs.replace(draft, input_file_id=made.id))
+    finally:
+        if added is None:
+            await _forget(parts, made)
+    await audit.note("batch.create", added)
+    return await parts.store.batches.get(earlier.project_id, added)
 
 
 async def _draft(parts: ApiParts, earlier: Batch, body: schemas.AnotherRun) -> Batch:
@@ -176,20 +193,22 @@ def _nothing(message: str) -> InvalidRequestError:
 async def _failed_lines(parts: ApiParts, batch: Batch, file: File) -> File:
     """Store the lines that failed as a file of their own; of files that have changed in storage nothing is stored."""
     errors = await _error_file(parts, batch)
+    with _lost(f"{file.id} or {errors.id}"):
+        numbers = await result_numbers(checked(parts.blobs.stream(errors.blob), errors))
+    return await _stored_lines(parts, file, numbers, "retry")
+
+
+async def _stored_lines(parts: ApiParts, file: File, numbers: array[int], what: str) -> File:
+    """Store the lines with these ascending numbers as a file of their own, with `what` in its name."""
     file_id, now = new_file_id(), parts.second
     blob = f"files/{file_id}"
-    try:
-        numbers = await result_numbers(checked(parts.blobs.stream(errors.blob), errors))
+    with _lost(file.id):
         size, sha256 = await _copy(parts, picked(checked(parts.blobs.stream(file.blob), file), numbers), blob)
-    except InputLostError as lost:
-        if lost.code == "input_missing":
-            raise BlobOutageError(f"the bytes of {file.id} or {errors.id} are not in storage") from lost
-        raise InvalidRequestError(lost.message, param="batch_id", code=lost.code) from lost
     made = File(
         id=file_id,
-        project_id=batch.project_id,
+        project_id=file.project_id,
         purpose="batch",
-        filename=_retry_name(file.filename),
+        filename=_name_of(file.filename, what),
         bytes=size,
         blob=blob,
         created_at=now,
@@ -198,6 +217,17 @@ async def _failed_lines(parts: ApiParts, batch: Batch, file: File) -> File:
     )
     await remember(parts, made)
     return made
+
+
+@contextmanager
+def _lost(names: str) -> Iterator[None]:
+    """Say of files that are gone or have changed in storage what callers can make of it."""
+    try:
+        yield
+    except InputLostError as lost:
+        if lost.code == "input_missing":
+            raise BlobOutageError(f"the bytes of {names} are not in storage") from lost
+        raise InvalidRequestError(lost.message, param="batch_id", code=lost.code) from lost
 
 
 async def _forget(parts: ApiParts, made: File) -> None:
@@ -233,7 +263,7 @@ async def _error_file(parts: ApiParts, batch: Batch) -> File:
         ) from error
 
 
-def _retry_name(name: str) -> str:
+def _name_of(name: str, what: str) -> str:
     stem, dot, ending = name.rpartition(".")
     base, end = (stem, dot + ending) if stem else (name, "")
-    return f"{base.removesuffix('.retry')[:480]}.retry{end}"
+    return f"{base.removesuffix(f'.{what}')[:480]}.{what}{end}"

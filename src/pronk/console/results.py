@@ -21,6 +21,7 @@ from pronk.console.index.typed import read_filter, write_term, write_typed
 from pronk.console.session import Session
 from pronk.domain.batch import Batch
 from pronk.domain.errors import InvalidRequestError, NotFoundError, UnavailableError
+from pronk.domain.ids import ProjectId
 
 router = APIRouter(prefix="/batches/{batch_id}", route_class=Guarded, include_in_schema=False)
 
@@ -31,7 +32,12 @@ MAX_SHOWN: Final = 200
 
 async def open_index(desk: Desk, viewer: Session, batch_id: str) -> tuple[Batch, Index]:
     """Return a batch of the caller's and its index, which has something in it where there is anything."""
-    batch = await find_batch(desk, viewer.project, batch_id)
+    return await index_of(desk, viewer.project, batch_id)
+
+
+async def index_of(desk: Desk, project: ProjectId, batch_id: str) -> tuple[Batch, Index]:
+    """Return a batch of a project and its index likewise."""
+    batch = await find_batch(desk, project, batch_id)
     index = desk.shelf.get(batch)
     await index.until_begun()
     return batch, index

@@ -60,6 +60,7 @@ from pronk.api.schemas.keys import (
     ProjectQuery,
     Use,
 )
+from pronk.api.schemas.lines import FilteredLines, LineGroups, SpreadList
 from pronk.api.schemas.webhooks import (
     CreateWebhook,
     Delivery,
@@ -103,6 +104,7 @@ __all__ = [
     "FileDeleted",
     "FileList",
     "FileQuery",
+    "FilteredLines",
     "Health",
     "ImportFile",
     "InputDetails",
@@ -116,6 +118,7 @@ __all__ = [
     "KeyQuery",
     "Limits",
     "LineError",
+    "LineGroups",
     "MediaPolicy",
     "Model",
     "ModelList",
@@ -131,6 +134,7 @@ __all__ = [
     "ResultLine",
     "ResultList",
     "ResultQuery",
+    "SpreadList",
     "Upload",
     "UploadPart",
     "Usage",

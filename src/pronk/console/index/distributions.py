@@ -14,12 +14,14 @@ import msgspec
 
 from pronk.console.index.columns import DIMENSIONS, FIELD, NUMBERS, label_of, number_of, path_of
 from pronk.console.index.filters import Filter, Term
+from pronk.console.index.queries import numbers
 from pronk.console.index.shelf import Index
 
 SECONDS: Final = 0.8
 BINS: Final = 10
 TOP: Final = 8
 _MAX_FIELDS: Final = 24
+_FEW: Final = 5000
 VALUED: Final = ("code", "bucket", "prefix", "ending", "replica", "bytes", "pictures", "tries")
 RANGED: Final = ("input_tokens", "output_tokens", "engine_ms", "fetch_ms", "bytes")
 
@@ -170,7 +172,7 @@ async def _values(index: Index, wanted: Filter, names: list[str]) -> dict[str, S
 
 async def _of_lines(index: Index, wanted: Filter, names: list[str]) -> list[tuple[Any, ...]]:
     """Return (name, value, lines, how many values, how many lines) for what lines have, in one pass."""
-    where, values = wanted.condition()
+    where, values = await _condition(index, wanted)
     named = ", ".join(f"{DIMENSIONS[name]} AS v{place}" for place, name in enumerate(names))
     given = [f"v{place}" for place in range(len(names))]
     rows = await index.table.ask(
@@ -193,7 +195,7 @@ def _place(which: int, count: int) -> int:
 
 async def _of_answers(index: Index, wanted: Filter, names: list[str]) -> list[tuple[Any, ...]]:
     """Return the same for fields of answers."""
-    within, values = _within(wanted)
+    within, values = await _within(index, wanted)
     rows = await index.table.ask(
         "WITH counted AS (SELECT name, value, COUNT(*) AS n FROM pairs "  # noqa: S608
         f"WHERE list_contains(?::VARCHAR[], name) AND {within} GROUP BY ALL) "
@@ -205,49 +207,74 @@ async def _of_answers(index: Index, wanted: Filter, names: list[str]) -> list[tu
     return [(FIELD + row[0], *row[1:]) for row in rows]
 
 
-def _within(wanted: Filter) -> tuple[str, list[object]]:
+async def _within(index: Index, wanted: Filter) -> tuple[str, list[object]]:
     if wanted.is_empty:
         return "TRUE", []
-    where, values = wanted.condition()
+    where, values = await _condition(index, wanted)
     return f"line IN (SELECT line FROM lines WHERE {where})", values  # noqa: S608
 
 
 async def _bins(index: Index, wanted: Filter, names: list[str]) -> dict[str, Spread]:
-    """Two passes: what the numbers reach from and to, then how many are in each bin."""
-    where, values = wanted.condition()
-    numbers, bound = _columns(names)
-    chosen = f"WITH chosen AS (SELECT {numbers} FROM lines WHERE {where}) "  # noqa: S608
-    ends = ", ".join(
-        f"MIN(v{n}), MAX(v{n}), COUNT(v{n}), COUNT(*) FILTER (WHERE v{n} <> floor(v{n}))"
-        for n in range(len(names))
-    )
-    (reach,) = await index.table.ask(
-        f"{chosen} SELECT {ends} FROM chosen",  # noqa: S608
-        [*bound, *values],
-        seconds=SECONDS,
-    )
-    cut = [_cut(*reach[4 * n : 4 * n + 4]) for n in range(len(names))]
-    asked = [
-        (f"COUNT(*) FILTER (WHERE v{n} >= ? AND v{n} {'<=' if is_last else '<'} ?)", low, high)
-        for n, found in enumerate(cut)
-        for low, high, is_last in found
-    ]
-    if not asked:
+    """Bins reach over all lines of the batch, so that they stay where they are while one filters."""
+    cuts = await _cuts(index, names)
+    cut = {name: cuts[name] for name in names if cuts[name]}
+    if not cut:
         return {}
-    (counts,) = await index.table.ask(
-        f"{chosen} SELECT {', '.join(text for text, _, _ in asked)} FROM chosen",  # noqa: S608
-        [*bound, *values, *(edge for _, low, high in asked for edge in (low, high))],
+    where, values = await _condition(index, wanted)
+    columns, bound = _columns(list(cut))
+    bins = ", ".join(f"{_bin_of(f'v{n}', len(found))} AS b{n}" for n, found in enumerate(cut.values()))
+    given = [f"b{n}" for n in range(len(cut))]
+    rows = await index.table.ask(
+        f"WITH chosen AS (SELECT {columns} FROM lines WHERE {where}), binned AS (SELECT {bins} FROM chosen) "  # noqa: S608
+        f"SELECT GROUPING_ID({', '.join(given)}) AS which, COALESCE({', '.join(given)}) AS bin, COUNT(*) "
+        f"FROM binned GROUP BY GROUPING SETS ({', '.join(f'({one})' for one in given)})",
+        [*bound, *values, *(low for found in cut.values() for low, _, _ in found[1:])],
         seconds=SECONDS,
     )
-    left = iter(counts)
-    return {
-        name: Spread(
-            name=name,
-            count=reach[4 * n + 2],
-            bins=tuple(Bin(low, high, next(left), is_last) for low, high, is_last in found),
+    ordered = list(cut)
+    counts = {(ordered[_place(which, len(ordered))], place): count for which, place, count in rows}
+    found: dict[str, Spread] = {}
+    for name, ends in cut.items():
+        bins_of = tuple(
+            Bin(low, high, counts.get((name, n), 0), is_last) for n, (low, high, is_last) in enumerate(ends)
         )
-        for n, (name, found) in enumerate(zip(names, cut, strict=True))
-    }
+        found[name] = Spread(name=name, count=sum(one.count for one in bins_of), bins=bins_of)
+    return found
+
+
+def _bin_of(name: str, count: int) -> str:
+    """Return which bin a number is in; a question mark for the beginning of each but the first."""
+    steps = "".join(f" WHEN {name} < ? THEN {place}" for place in range(count - 1))
+    return f"CASE WHEN {name} IS NULL THEN NULL{steps} ELSE {count - 1} END"
+
+
+async def _cuts(index: Index, names: list[str]) -> dict[str, list[tuple[float, float, bool]]]:
+    """Return the bins of these names over all lines; kept until something is taken in."""
+    key = ("cuts", tuple(names), index.version)
+    found = index.known.get(key)
+    if not isinstance(found, dict):
+        columns, bound = _columns(names)
+        ends = ", ".join(
+            f"MIN(v{n}), MAX(v{n}), COUNT(v{n}), COUNT(*) FILTER (WHERE v{n} <> floor(v{n}))"
+            for n in range(len(names))
+        )
+        (reach,) = await index.table.ask(
+            f"WITH chosen AS (SELECT {columns} FROM lines) SELECT {ends} FROM chosen",  # noqa: S608
+            bound,
+            seconds=SECONDS,
+        )
+        found = {name: _cut(*reach[4 * n : 4 * n + 4]) for n, name in enumerate(names)}
+        index.keep(key, found)
+    return found
+
+
+async def _condition(index: Index, wanted: Filter) -> tuple[str, list[object]]:
+    """Return the condition of a filter; one that reads texts is asked once, and counts go by the lines that it found."""
+    if wanted.text or any(term.sign == "in" for term in wanted.terms):
+        found = await numbers(index, wanted)
+        if len(found) <= _FEW:
+            return "line IN (SELECT UNNEST(?::BIGINT[]))", [list(found)]
+    return wanted.condition()
 
 
 def _columns(names: list[str]) -> tuple[str, list[object]]:

@@ -178,6 +178,8 @@
   };
   panel.addEventListener("submit", (event) => { if (event.target.matches("[data-mark]")) { event.preventDefault(); mark(new FormData(event.target).get("mark")); } });
 
+  addEventListener("pronk-marks", () => { blocks.clear(); waiting.clear(); draw(); });
+
   /* views */
   const heads = async () => {
     const box = $("#columns");
