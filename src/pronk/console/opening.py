@@ -24,6 +24,7 @@ from pronk.console import (
     picker,
     pictures,
     playground,
+    report,
     results,
     views,
 )
@@ -58,6 +59,7 @@ _ROUTERS: Final = (
     pictures.router,
     lists.router,
     export.router,
+    report.router,
     bulk.router,
     lines_api.router,
     compose.router,

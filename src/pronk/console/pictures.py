@@ -58,9 +58,7 @@ async def show_thumb(
     if request.headers.get("if-none-match") == etag:
         await find_batch(desk, viewer.project, spot.batch_id)
         return Response(status_code=304, headers={**_HEADERS, "etag": etag})
-    wanted = await _wanted(desk, viewer, spot)
-    wanted = msgspec.structs.replace(wanted, edge=THUMB_EDGE, max_bytes=THUMB_BYTES)
-    return as_picture(*await desk.thumbs.small(wanted), etag)
+    return as_picture(*await small_picture(desk, viewer, spot), etag)
 
 
 @router.get("/full")
@@ -72,6 +70,17 @@ async def show_full(
     if request.query_params.get("size") == "whole":
         return as_picture(*await desk.thumbs.whole(wanted), spot.etag("whole"))
     return as_picture(*await desk.thumbs.small(wanted), spot.etag(str(LARGE_EDGE)))
+
+
+async def small_picture(desk: Desk, viewer: Session, spot: Spot) -> tuple[bytes, str]:
+    """Return a picture of at most 256 pixels and about 15 kB, and its type. Raises NotFoundError and MediaError."""
+    wanted = await _wanted(desk, viewer, spot)
+    data, type_ = await desk.thumbs.small(
+        msgspec.structs.replace(wanted, edge=THUMB_EDGE, max_bytes=THUMB_BYTES)
+    )
+    if type_ not in _TYPES:
+        raise NotFoundError("This is not a picture that can be shown.", code="not_found")
+    return data, type_
 
 
 async def _wanted(desk: Desk, viewer: Session, spot: Spot) -> Wanted:

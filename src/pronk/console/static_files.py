@@ -44,6 +44,10 @@ class Assets:
         """Return where a file is to be had; KeyError for one that is not there."""
         return PREFIX + self._by_name[name]
 
+    def text(self, name: str) -> str:
+        """Return a file as text, for pages that have to hold it; KeyError for one that is not there."""
+        return self._assets[self._by_name[name]].plain.decode()
+
     def find(self, hashed: str) -> Asset | None:
         """Return the file of a hashed name."""
         return self._assets.get(hashed)
