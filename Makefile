@@ -1,5 +1,5 @@
 # Each target does its own set-up in .venv: Python 3.11 or newer and a package index are all it takes.
-.PHONY: help demo bench chaos fuzz soak test test-clients test-console test-mixed test-scale test-stores test-vllm lint format lock reference
+.PHONY: help demo bench chaos fuzz soak test test-clients test-console test-mixed test-ray test-scale test-stores test-vllm lint format lock reference
 
 help:
 	@echo "make demo        a batch over drawn pictures, all on real parts (KEEP=1 leaves the server running)"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-mixed  another version beside this one on one database (OLD=REVISION or OLD=FILE.whl)"
 	@echo "make test-console  every page of the console in a browser, light and dark, desktop and phone"
 	@echo "make test-scale  figures at full size, on a quiet machine"
+	@echo "make test-ray    a Ray cluster that loses a node in the middle of a batch (installs 300 MB once)"
 	@echo "make test-vllm   answers of a real vLLM (installs 3 GB once)"
 	@echo "make lint        the checks alone"
 	@echo "make format      put the code into its form"
@@ -65,6 +66,11 @@ test-scale:
 test-console:
 	@scripts/setup dev
 	@.venv/bin/python -m pytest -q -m "console or not console" tests/console
+
+test-ray:
+	@scripts/setup dev
+	@scripts/setup-ray
+	@.venv-ray/bin/python -m pytest -q -n0 -m ray tests/cluster
 
 test-vllm:
 	@scripts/setup dev

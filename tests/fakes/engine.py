@@ -114,15 +114,15 @@ class FakeEngine:
         self._port = 0
         self._tls: ssl.SSLContext | None = None
 
-    async def start(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
-        """Listen on 127.0.0.1; 0 takes a free port."""
+    async def start(
+        self, port: int = 0, tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1"
+    ) -> None:
+        """Listen; 0 takes a free port."""
         loop = asyncio.get_running_loop()
         self._tls = tls
-        self._server = await loop.create_server(
-            lambda: Connection(self), "127.0.0.1", port, ssl=tls, backlog=4096
-        )
+        self._server = await loop.create_server(lambda: Connection(self), host, port, ssl=tls, backlog=4096)
         self._port = self._server.sockets[0].getsockname()[1]
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._port}/v1"
+        self.url = f"{'https' if tls else 'http'}://{host}:{self._port}/v1"
 
     async def go_down(self) -> None:
         """Refuse new connections and cut the open ones, as a killed process does."""
@@ -280,6 +280,7 @@ def engine_process(*arguments: str) -> Iterator[EngineProcess]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="A fake OpenAI-shaped engine.")
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument(
         "--record", help="append one line for each request to this file before it is answered"
@@ -300,7 +301,7 @@ async def _main(arguments: argparse.Namespace) -> None:
     for given in arguments.model:
         name, _, behaviour = given.partition("=")
         engine.models[name] = msgspec.json.decode(behaviour, type=Behaviour)
-    await engine.start(arguments.port)
+    await engine.start(arguments.port, host=arguments.host)
     sys.stdout.write(f"ready {engine.url}\n")
     sys.stdout.flush()
     stopped = asyncio.Event()

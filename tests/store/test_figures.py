@@ -39,3 +39,17 @@ async def test_the_queue_is_what_has_no_result(store: Store) -> None:
     assert after.shards[ShardState.PENDING] == before.shards[ShardState.PENDING] - 1
     assert before.oldest_at == NOW
     assert after.workers == 1
+
+
+async def test_the_backlog_of_a_pool_is_what_waits_or_runs_and_a_batch_that_waits_for_intake(
+    store: Store,
+) -> None:
+    assert await store.figures.backlog() == {}
+    await start_batch(store, shards=5)
+    await start_batch(store, shards=2, pool="other")
+    await add_batch(store, pool="other")
+    found = await store.shards.claim("default", WORKER, until=LATE)
+    assert found is not None
+    assert await store.figures.backlog() == {"default": 5, "other": 3}
+    await store.shards.finish(found[1].claim, Progress(10, 0), now=NOW)
+    assert await store.figures.backlog() == {"default": 4, "other": 3}

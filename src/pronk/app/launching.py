@@ -25,6 +25,9 @@ async def launched(settings: Settings) -> AsyncIterator[Settings]:
     Does not wait until the engines answer: pools notice by themselves. An engine that never comes up ends the block with a
     SettingsError that says why.
     """
+    if settings.on_cluster:
+        yield _elsewhere(settings)
+        return
     failure: SettingsError | None = None
     async with AsyncExitStack() as stack:
         started = {
@@ -48,6 +51,15 @@ async def launched(settings: Settings) -> AsyncIterator[Settings]:
             watching.cancel_scope.cancel()
     if failure is not None:
         raise failure
+
+
+def _elsewhere(settings: Settings) -> Settings:
+    """Return settings that start nothing: workers and launched engines run on a cluster, whose steward knows their URLs."""
+    engines = {
+        name: spec if spec.launch is None else msgspec.structs.replace(spec, launch=None, urls=())
+        for name, spec in settings.engines.items()
+    }
+    return msgspec.structs.replace(settings, engines=engines, workers=0)
 
 
 @asynccontextmanager

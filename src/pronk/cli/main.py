@@ -38,6 +38,9 @@ COMMANDS: Final = {
     "engine": Command(
         "pronk.cli.engine", "the bundled OpenAI-compatible engine alone", "pronk engine --port 8001"
     ),
+    "cluster": Command(
+        "pronk.cli.cluster", "workers and engines on a Ray cluster", "pronk cluster up --config pronk.toml"
+    ),
     "run": Command(
         "pronk.cli.run", "one file of requests, without a server", "pronk run input.jsonl -o output.jsonl"
     ),

@@ -14,7 +14,7 @@ class EngineSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ``{media_dir}``. `request_timeout` is seconds for one answer. `kind` says what the engine understands beyond OpenAI's API:
     ``vllm`` takes a ``uuid`` on pictures, by which it knows them again. `reads_files` says that it runs on this machine and
     may read the folder that ``{media_dir}`` stands for; a launched engine that was given it does. Of `max_in_flight` batches leave `reserve_for_now`
-    to requests that are answered at once; auto is a twentieth.
+    to requests that are answered at once; auto is a twentieth. On a cluster there are `replicas` to `max_replicas`, by backlog.
     """
 
     name: str = "default"
@@ -24,6 +24,7 @@ class EngineSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reads_files: bool = False
     model: str | None = None
     replicas: int = 1
+    max_replicas: int = 0
     gpus: int = 0
     api_key_env: str | None = None
     max_in_flight: int | Literal["auto"] = "auto"

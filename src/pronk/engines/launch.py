@@ -22,10 +22,10 @@ from pronk.engines.client import Client
 
 _PYTHON = shlex.quote(sys.executable)
 _PRESETS = {
-    "vllm": "vllm serve {model} --host 127.0.0.1 --port {port}",
-    "sglang": f"{_PYTHON} -m sglang.launch_server --model-path {{model}} --host 127.0.0.1 --port {{port}}",
-    "llama-server": "llama-server --host 127.0.0.1 --port {port}",
-    "bundled": f"{_PYTHON} -m pronk.engines.bundled --host 127.0.0.1 --port {{port}}",
+    "vllm": "vllm serve {model} --host {host} --port {port}",
+    "sglang": f"{_PYTHON} -m sglang.launch_server --model-path {{model}} --host {{host}} --port {{port}}",
+    "llama-server": "llama-server --host {host} --port {port}",
+    "bundled": f"{_PYTHON} -m pronk.engines.bundled --host {{host}} --port {{port}}",
 }
 _MEDIA_FLAGS = {"vllm": "--allowed-local-media-path", "bundled": "--allowed-local-media-path"}
 _GPU_FLAGS = {"vllm": "--tensor-parallel-size", "sglang": "--tp"}
@@ -50,11 +50,12 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where engines run: `folder` takes their logs, `media_dir` is shown to them for pictures by file."""
+    """Where engines run: `folder` takes their logs, `media_dir` is shown to them for pictures by file, `host` is where they listen."""
 
     folder: Path
     environ: Mapping[str, str]
     media_dir: Path | None = None
+    host: str = "127.0.0.1"
 
 
 class Launched:
@@ -86,7 +87,7 @@ async def launch(
     """
     patience = patience or Patience()
     place.folder.mkdir(parents=True, exist_ok=True)
-    ports = free_ports(spec.replicas)
+    ports = free_ports(spec.replicas, place.host)
     replicas = tuple(
         _Process(
             f"{spec.name}-{number}", port, command_of(spec, port, place), place, gpus_of(spec, number, place)
@@ -111,7 +112,7 @@ def command_of(spec: EngineSpec, port: int, place: Place) -> list[str]:
     """Return the command of one replica: a preset filled in, or the operator's own."""
     preset = spec.launch or ""
     media_dir = str(place.media_dir) if place.media_dir else None
-    values = {"port": str(port), "model": spec.model, "media_dir": media_dir}
+    values = {"port": str(port), "host": place.host, "model": spec.model, "media_dir": media_dir}
     words = [_filled(word, values, spec) for word in shlex.split(_PRESETS.get(preset, preset))]
     if preset == "llama-server" and spec.model:
         words += ["--model" if spec.model.endswith(".gguf") else "-hf", spec.model]
@@ -156,9 +157,9 @@ def gpus_of(spec: EngineSpec, number: int, place: Place) -> str | None:
     return ",".join(devices[first:last])
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports of the loopback address that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+    """Return ports of an address of this machine that nobody listens on."""
+    sockets = [socket.create_server((host, 0)) for _ in range(count)]
     try:
         return [each.getsockname()[1] for each in sockets]
     finally:
@@ -171,7 +172,7 @@ class _Process:
 
     def __init__(self, name: str, port: int, command: list[str], place: Place, gpus: str | None) -> None:
         self.name = name
-        self.url = f"http://127.0.0.1:{port}/v1"
+        self.url = f"http://{place.host}:{port}/v1"
         self._command = command
         self._environ = {**place.environ, **({"CUDA_VISIBLE_DEVICES": gpus} if gpus is not None else {})}
         self._log_path = place.folder / f"{name}.log"

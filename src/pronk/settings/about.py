@@ -25,7 +25,7 @@ MEMBERS: Final[Mapping[type, Mapping[str, About]]] = {
     EngineSpec: {
         "urls": About("Base URLs of engines that run already, each ending in /v1. Either this or launch."),
         "launch": About(
-            "Engine to start: bundled, vllm, sglang, llama-server, or a command with {model}, {port} and {media_dir}."
+            "Engine to start: bundled, vllm, sglang, llama-server, or a command with {model}, {port}, {host} and {media_dir}."
         ),
         "kind": About(
             "vllm: pictures carry a uuid by which the engine knows them again; launch = vllm implies it."
@@ -35,7 +35,10 @@ MEMBERS: Final[Mapping[type, Mapping[str, About]]] = {
             "files; implied for launched engines that are given {media_dir}."
         ),
         "model": About("Model that the launched engine serves."),
-        "replicas": About("How many to launch.", 1),
+        "replicas": About("How many to launch; on a Ray cluster the fewest.", 1),
+        "max_replicas": About(
+            "On a Ray cluster, the most to launch when much waits; as replicas when smaller.", 0
+        ),
         "gpus": About("GPUs of each launched replica.", 0),
         "api_key_env": About("Variable that holds the engine's API key."),
         "max_in_flight": About(

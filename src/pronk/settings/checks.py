@@ -55,6 +55,11 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
             f"lease_seconds is {settings.lease_seconds:g}; it must be three times heartbeat_seconds "
             f"({settings.heartbeat_seconds:g}) or more, so that one lost heartbeat costs no work"
         )
+    if settings.cluster_max_workers < settings.cluster_min_workers:
+        raise SettingsError(
+            f"cluster_max_workers is {settings.cluster_max_workers}; it must be at least cluster_min_workers "
+            f"({settings.cluster_min_workers})"
+        )
     _check_places(settings)
     _check_web(settings)
     _check_door(settings)

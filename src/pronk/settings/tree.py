@@ -183,6 +183,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float, _about("US dollars for a gigabyte that is read from another region, for preflights.", ge=0)
     ] = 0.02
 
+    on_cluster: Annotated[
+        bool,
+        _about(
+            "Workers, and engines that are to be launched, run on a Ray cluster (pronk cluster up): pronk serve starts neither."
+        ),
+    ] = False
+    cluster_min_workers: Annotated[
+        int, _about("Fewest workers on a Ray cluster, besides those next to engines.", ge=1)
+    ] = 1
+    cluster_max_workers: Annotated[int, _about("Most of them.", ge=1)] = 8
+    cluster_worker_cpus: Annotated[
+        float, _about("CPUs that Ray sets aside for each worker or engine replica.", ge=0)
+    ] = 1.0
+    cluster_worker_shards: Annotated[
+        int, _about("Shards (16 to 500 lines) that wait or run for each worker; more start another.", ge=1)
+    ] = 20
+    cluster_replica_shards: Annotated[
+        int, _about("Shards that wait or run for each engine replica; more start another.", ge=1)
+    ] = 100
+    cluster_calm_seconds: Annotated[
+        float, _about("Time for which fewer have to be enough before workers or replicas are ended.", ge=0)
+    ] = 300.0
+
     engines: dict[str, EngineSpec] = {}
     jobs: dict[str, Job] = {}
     buckets: tuple[BucketRule, ...] = ()

@@ -24,7 +24,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Figures:
-    """Questions that only metrics ask."""
+    """Questions about all projects at once."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -49,3 +49,8 @@ class Figures:
             )
 
         return await self._database.read(work)
+
+    async def backlog(self) -> dict[str, int]:
+        """Return how many shards wait or run in each pool; a batch whose intake waits counts as one."""
+        found = await self._database.read(lambda tx: tx.all("count_backlog"))
+        return {row["pool"]: int(row["shards"]) for row in found}

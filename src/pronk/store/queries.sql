@@ -610,6 +610,11 @@ SELECT COALESCE(SUM(CASE WHEN state = 'pending' THEN 1 ELSE 0 END), 0) AS pendin
        COALESCE(SUM(line_count - completed - failed), 0) AS lines_left
   FROM shard
 
+-- name: count_backlog
+-- By the counts of batches that have not ended, not by their shards.
+SELECT pool, SUM(CASE WHEN status = 'validating' THEN 1 ELSE shards_pending + shards_running END) AS shards FROM batch
+ WHERE status IN ('validating', 'in_progress') GROUP BY pool
+
 -- name: find_oldest_with_shards
 SELECT MIN(in_progress_at) AS in_progress_at FROM batch WHERE status = 'in_progress' AND shards_pending > 0
 

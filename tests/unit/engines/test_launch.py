@@ -107,7 +107,8 @@ def test_who_may_read_the_pictures(launch_as: str, folder: str | None, *, reads:
 
 
 @pytest.mark.parametrize(
-    ("launch_as", "message"), [("run {modle}", "known are port, model, media_dir"), ("vllm", "needs {model}")]
+    ("launch_as", "message"),
+    [("run {modle}", "known are port, host, model, media_dir"), ("vllm", "needs {model}")],
 )
 def test_a_command_that_cannot_be_is_refused(launch_as: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
