@@ -71,6 +71,7 @@ API_CODES: Final[Mapping[str, str]] = {
     "file_in_use": "409: a live batch reads or writes the file",
     "file_too_large": "413: the file is over `max_file_bytes`",
     "foreign_origin": "403: a page of another site sent it, to a server without keys",
+    "headers_too_large": "431: the request line and its headers are over 64 KiB",
     "idempotency_conflict": "409: the same Idempotency-Key came with another body",
     "input_damaged": "400: a file of the batch has changed in storage, so no line of it is run again",
     "input_file_gone": "400: the batch's input file is gone, so it cannot be run again",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from tests.conformance.conftest import lines
 from tests.conformance.server import Server, running_server
+
+from pronk.api.download import read_range
 
 DAY = 86_400
 
@@ -257,3 +260,26 @@ def test_a_large_file_comes_back_as_it_went(client: OpenAI, tmp_path: Path) -> N
             digest.update(chunk)
     assert digest.digest() == hashlib.sha256(path.read_bytes()).digest()
     client.files.delete(created.id)
+
+
+MANY = [
+    "bytes=" + ",".join(f"{at}-{at}" for at in range(10_000)),
+    "bytes=" + ",".join(["0-"] * 10_000),
+    "bytes=" + "0" * 60_000 + "-",
+    "bytes=" + "-" * 60_000,
+    "bytes=" + ",".join(["0-2047"] * 5_000),
+]
+
+
+@pytest.mark.parametrize("header", MANY, ids=["many", "overlapping", "zeros", "dashes", "whole"])
+def test_ranges_that_are_too_much_cost_nothing(header: str, server: Server, stored: str) -> None:
+    """Judged by the processor: what reads a range takes time in proportion to it at most."""
+    started = time.process_time()
+    for _ in range(100):
+        read_range(header, len(CONTENT))
+    assert time.process_time() - started < 5
+    with httpx2.Client(base_url=server.url) as http:
+        answer = http.get(stored, headers={"Range": header})
+        assert answer.status_code in {200, 416, 431}
+        assert len(answer.content) <= len(CONTENT) + 1000
+        assert http.get(stored, headers={"Range": "bytes=0-0"}).content == CONTENT[:1]

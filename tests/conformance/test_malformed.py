@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import httpx2
@@ -333,3 +334,44 @@ def test_a_line_of_a_hundred_megabytes(client: OpenAI) -> None:
     assert ended.errors is not None
     assert [(error.code, error.line) for error in ended.errors.data or []] == [("line_too_long", 2)]
     client.files.delete(file)
+
+
+HEADS = {
+    "one endless header": lambda: [
+        b"GET /v1/files HTTP/1.1\r\nHost: localhost\r\nx: ",
+        *[b"a" * 100_000] * 100,
+    ],
+    "endless headers": lambda: [
+        b"GET /v1/files HTTP/1.1\r\nHost: localhost\r\n",
+        *[b"x-a: b\r\n" * 10_000] * 100,
+    ],
+    "an endless path": lambda: [b"GET /", *[b"a" * 100_000] * 100],
+    "just too much at once": lambda: [
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\nx: " + b"a" * 70_000 + b"\r\n\r\n"
+    ],
+    "an endless trickle": lambda: [b"GET /v1/files HTTP/1.1\r\nHost: localhost\r\nx: ", *[b"a" * 500] * 400],
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_heads_have_an_end(name: str, idle: Server, idle_http: httpx2.Client) -> None:
+    """However much is sent, the server stops reading soon, says why, and lives."""
+    host, port = idle.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        with suppress(ConnectionError):
+            for piece in HEADS[name]():
+                connection.sendall(piece)
+        answer = b""
+        with suppress(ConnectionError):
+            while piece := connection.recv(65536):
+                answer += piece
+    assert not answer or (answer.startswith(b"HTTP/1.1 431 ") and b"headers_too_large" in answer)
+    if name == "just too much at once":
+        assert answer
+    assert idle_http.get("/health").status_code == 200
+
+
+def test_a_head_that_is_large_enough_is_read(idle_http: httpx2.Client) -> None:
+    headers = {f"x-{number}": "a" * 1000 for number in range(60)}
+    for _ in range(3):
+        assert idle_http.get("/health", headers=headers).status_code == 200

@@ -129,6 +129,32 @@ def test_groups_are_walked_one_after_the_other(http: httpx2.Client, batch: str) 
     assert refused.status_code == 400
 
 
+def injections() -> list[str]:
+    """Return texts that want to be SQL: every way out of a value, each with every thing to do then."""
+    outs = ("'", "''", '"', "\\'", "')", "%' ", "1", "1)", "$$", "' --", "/*", "\0'", "\u02bc", "?", "$1")
+    deeds = (
+        " OR 1=1 --", "; DROP TABLE lines --", " UNION SELECT * FROM pairs --", "; COPY lines TO '/dev/null' --",
+        "; ATTACH '/etc/passwd' AS x --", "; INSTALL httpfs --", " OR read_text('/etc/passwd') IS NOT NULL --",
+        "; SET enable_external_access = true --",
+    )  # fmt: skip
+    return [out + deed for out in outs for deed in deeds]
+
+
+def test_a_filter_that_wants_to_be_sql_is_a_text_like_any_other(http: httpx2.Client, batch: str) -> None:
+    texts = injections()
+    assert len(texts) >= 100
+    for number, text in enumerate(texts):
+        name = ("q", "code", "bucket", "state", "custom_id", "job", "line", "tokens.min")[number % 8]
+        answer = http.get(f"/batches/{batch}/rows", params={"n": "120", name: text})
+        assert answer.status_code in {200, 400, 422}, (name, text)
+        assert "/etc/passwd" not in answer.text or "root:" not in answer.text
+        if name in {"q", "code", "bucket"}:
+            assert answer.headers["x-total"] == "0", (name, text)
+        named = http.get(f"/batches/{batch}/rows", params={"n": "1", text: "1"})
+        assert named.status_code in {200, 400, 422}, text
+    assert http.get(f"/batches/{batch}/rows?n=120").headers["x-total"] == "60"
+
+
 def test_places_are_found_by_line_and_by_the_next_failure(http: httpx2.Client, batch: str) -> None:
     def place(query: str) -> Any:
         return http.get(f"/batches/{batch}/place?{query}").json()
