@@ -11,7 +11,7 @@ help:
 	@echo "make test-clients  litellm and schemathesis against the API (some ten minutes)"
 	@echo "make test-stores   pictures from OpenStack Swift in two regions and from Azurite (Debian packages, npm)"
 	@echo "make test-mixed  another version beside this one on one database (OLD=REVISION or OLD=FILE.whl)"
-	@echo "make test-console  every page of the console in a browser, light and dark, desktop and phone"
+	@echo "make test-console  every page and flow of the console in a browser, light and dark, desktop and phone; pictures in artefacts/console"
 	@echo "make test-scale  figures at full size, on a quiet machine"
 	@echo "make test-ray    a Ray cluster that loses a node in the middle of a batch (installs 300 MB once)"
 	@echo "make test-vllm   answers of a real vLLM (installs 3 GB once)"

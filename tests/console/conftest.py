@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 from openai import OpenAI
+from tests.console.browser import open_browser
 from tests.console.hostile import hostile_lines
 from tests.console.server import CHAT, ConsoleServer, as_file, console_server
 
@@ -17,6 +18,12 @@ from tests.console.server import CHAT, ConsoleServer, as_file, console_server
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleServer]:
     with console_server(tmp_path_factory.mktemp("console")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    with open_browser() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import socket
@@ -38,6 +39,11 @@ class ConsoleServer(Server):
     def __init__(self, folder: Path, **more: Any) -> None:
         super().__init__(folder, **more)
         self.aws = Aws()
+        self._loop: asyncio.AbstractEventLoop
+
+    def release(self) -> None:
+        """Let the engine answer everything that it holds; from any thread."""
+        self._loop.call_soon_threadsafe(self.engine.release)
 
     def new_bucket(self, name: str, *keys: str, body: bytes | None = None) -> None:
         """Make a bucket that holds a picture, or `body`, below each key."""
@@ -57,6 +63,7 @@ class ConsoleServer(Server):
             resolver=world.media,
             version="0.0.0",
         )
+        self._loop = asyncio.get_running_loop()
         async with (
             open_aws(self.aws) as aws,
             open_resolver(buckets=(msgspec.structs.replace(BUCKETS, endpoint=aws.url),)) as resolver,

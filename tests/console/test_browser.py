@@ -5,65 +5,17 @@ The short form looks at every page once; the full one (``make test-console``) at
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
 from typing import Any, Final
 
 import httpx2
 import pytest
+from tests.console.browser import Tab, faults_of, needs_browser
 from tests.console.conftest import run_batch
 from tests.console.server import ConsoleServer, line
 
-CHROMIUM: Final = (
-    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-)
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium on this machine: the console is NOT tested in a browser"
-)
+pytestmark = needs_browser
 PAGES: Final = ("/", "/batches/{id}", "/batches/{id}/results", "/batches/{id}/results?view=grid", "/batches/{id}/results?line=2", "/new", "/playground", "/jobs", "/engines", "/settings", "/errors", "/keys", "/compare?left={id}&right={id}&kind=same")  # fmt: skip
 COUNT: Final = 1800
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield opened
-        opened.close()
-
-
-class Tab:
-    """A page that notes what goes wrong and refuses every other host."""
-
-    def __init__(self, browser: Any, url: str, *, dark: bool = False, phone: bool = False) -> None:
-        size = {"width": 390, "height": 844} if phone else {"width": 1280, "height": 860}
-        self.context = browser.new_context(viewport=size, color_scheme="dark" if dark else "light")
-        self.page = self.context.new_page()
-        self.faults: list[str] = []
-        self.strangers: list[str] = []
-        self.url = url
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("console", self._heard)
-        self.context.route("**/*", self._route)
-
-    def go(self, path: str) -> Any:
-        self.page.goto(self.url + path)
-        return self.page
-
-    def _heard(self, message: Any) -> None:
-        if message.type == "error" and "404" not in message.text:
-            self.faults.append(message.text)
-
-    def _route(self, route: Any) -> None:
-        if route.request.url.startswith((self.url, "data:", "blob:")):
-            route.continue_()
-        else:
-            self.strangers.append(route.request.url)
-            route.abort()
 
 
 @pytest.fixture(scope="module")
@@ -73,23 +25,11 @@ def many(server: ConsoleServer, http: httpx2.Client) -> str:
     return run_batch(server.url, http, lines)
 
 
-def serious(page: Any) -> list[str]:
-    """Return what axe-core finds of serious faults, each with where."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    return [
-        f"{fault['id']}: {fault['nodes'][0]['html'][:160]}"
-        for fault in found
-        if fault["impact"] in {"serious", "critical"}
-    ]
-
-
 def looked_at(tab: Tab, path: str) -> list[str]:
     page = tab.go(path)
     page.wait_for_load_state("load")
     page.wait_for_timeout(250)
-    return [f"{path}: {fault}" for fault in (*serious(page), *tab.faults, *tab.strangers)]
+    return faults_of(tab)
 
 
 def test_every_page_is_sound(browser: Any, server: ConsoleServer, many: str) -> None:
@@ -105,7 +45,6 @@ def test_every_page_is_sound_in_every_form(
     tab = Tab(browser, server.url, **form)
     for path in PAGES:
         assert looked_at(tab, path.replace("{id}", many)) == []
-        assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
         assert looked_at(tab, path.replace("{id}", hostile)) == []
 
 

@@ -7,15 +7,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.console import test_browser
+from tests.console.browser import Tab, needs_browser, serious
 from tests.console.conftest import run_batch
 from tests.console.server import ConsoleServer, line
-from tests.console.test_browser import CHROMIUM, Tab, serious
 
-browser = test_browser.browser
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium on this machine: the console is NOT tested in a browser"
-)
+pytestmark = needs_browser
 COUNT = 200
 SHAPES = ("circle", "star", "square")
 

@@ -11,15 +11,13 @@ from typing import Any
 import httpx2
 import pytest
 from PIL import Image
-from tests.console import test_browser
+from tests.console.browser import CHROMIUM
 from tests.console.conftest import run_batch
 from tests.console.hostile import PAYLOADS
 from tests.console.server import ConsoleServer, line
-from tests.console.test_browser import CHROMIUM
 
 from pronk.console.report import MAX_BYTES, MAX_LINES, evenly
 
-browser = test_browser.browser
 COUNT = 420
 
 

@@ -44,21 +44,21 @@ async def show_batch(batch_id: str, request: Request, desk: TheDesk, viewer: Vie
         request,
         "batch.html",
         **values,
-        snippets=snippets(batch, _base_url(request)),
-        needs_export=index is None,
+        **_actions(request, batch, index),
         job=msgspec.json.format(msgspec.json.encode(batch.job), indent=2).decode(),
     )
 
 
 @router.get("/{batch_id}/live")
-async def follow_batch(batch_id: str, desk: TheDesk, viewer: Viewer) -> Response:
+async def follow_batch(batch_id: str, request: Request, desk: TheDesk, viewer: Viewer) -> Response:
     """The pieces of the page that change."""
     known = await find_batch(desk, viewer.project, batch_id)
 
     async def pieces() -> dict[str, str]:
         batch = await find_batch(desk, viewer.project, known.id)
-        values = await _values(desk, batch, _index(desk, batch))
-        names = ("batch_now", "batch_pace", "batch_failures", "batch_facts")
+        index = _index(desk, batch)
+        values = {**await _values(desk, batch, index), **_actions(request, batch, index), "session": viewer}
+        names = ("batch_actions", "batch_now", "batch_pace", "batch_failures", "batch_facts")
         return {name.replace("_", "-"): desk.pages.text(f"{name}.html", **values) for name in names}
 
     return stream(desk, pieces)
@@ -109,6 +109,11 @@ async def show_causes(batch_id: str, request: Request, desk: TheDesk, viewer: Vi
     base = chosen("code", code) if code else chosen("state", "failed")
     shown = [(cause, _narrowed(base, cause)) for cause in found]
     return desk.pages.show(request, "batch_apart.html", batch=batch, causes=shown, is_whole=index.is_whole)
+
+
+def _actions(request: Request, batch: Batch, index: Index | None) -> dict[str, Any]:
+    """Return what the buttons of the page need."""
+    return {"snippets": snippets(batch, _base_url(request)), "needs_export": index is None}
 
 
 def _narrowed(base: Filter, cause: apart.Cause) -> str | None:

@@ -28,6 +28,7 @@ router = APIRouter(
 THUMB_EDGE: Final = 256
 THUMB_BYTES: Final = 15_000
 LARGE_EDGE: Final = 2048
+LARGER_EDGES: Final = {"4096": 4096, "8192": 8192}
 _TYPES: Final = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
 _HEADERS: Final = {
     "content-security-policy": "default-src 'none'; sandbox",
@@ -65,11 +66,14 @@ async def show_thumb(
 async def show_full(
     spot: Annotated[Spot, Depends()], request: Request, desk: TheDesk, viewer: Viewer
 ) -> Response:
-    """The picture at most 2048 pixels long, with ``size=whole`` as it is."""
-    wanted = await _wanted(desk, viewer, spot)
-    if request.query_params.get("size") == "whole":
+    """The picture at most 2048 pixels long, with ``size`` 4096 or 8192, or ``whole`` as it is."""
+    wanted, size = await _wanted(desk, viewer, spot), request.query_params.get("size", "")
+    if size == "whole":
         return as_picture(*await desk.thumbs.whole(wanted), spot.etag("whole"))
-    return as_picture(*await desk.thumbs.small(wanted), spot.etag(str(LARGE_EDGE)))
+    edge = LARGER_EDGES.get(size, LARGE_EDGE)
+    return as_picture(
+        *await desk.thumbs.small(msgspec.structs.replace(wanted, edge=edge)), spot.etag(str(edge))
+    )
 
 
 async def small_picture(desk: Desk, viewer: Session, spot: Spot) -> tuple[bytes, str]:

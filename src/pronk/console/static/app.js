@@ -171,7 +171,10 @@ const pronk = (() => {
     const form = event.target;
     if (!form.dataset.ask || form.dataset.sure) return;
     event.preventDefault();
-    if (await confirmed(form.dataset.ask, form.dataset.text || "", form.dataset.yes || "Yes")) { form.dataset.sure = "1"; form.requestSubmit(); }
+    form.dataset.asking = "1";
+    const sure = await confirmed(form.dataset.ask, form.dataset.text || "", form.dataset.yes || "Yes");
+    delete form.dataset.asking;
+    if (sure) { form.dataset.sure = "1"; form.requestSubmit(); }
   });
 
   /* times, as the reader's clock says */
@@ -188,27 +191,28 @@ const pronk = (() => {
   /* live pieces: what the server sends takes the place of the element with its id, unless it is the same or being used */
   const patch = (id, html) => {
     const old = document.getElementById(id);
-    if (!old || old.contains(document.activeElement) && document.activeElement.matches("input, textarea, select") || $("details[open]", old)) return;
+    if (!old || old.contains(document.activeElement) && document.activeElement.matches("input, textarea, select") || $("details[open], form[data-asking]", old)) return;
     const box = document.createElement("template");
     box.innerHTML = html;
     const fresh = box.content.firstElementChild;
     if (!fresh || fresh.outerHTML === old.dataset.was) return;
-    const was = fresh.outerHTML, focused = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    const was = fresh.outerHTML, focused = old.contains(document.activeElement) ? document.activeElement : null;
     if (old.classList.contains("at")) fresh.classList.add("at");
     fresh.dataset.was = was;
     old.replaceWith(fresh);
-    if (focused) $(`[href="${CSS.escape(focused)}"]`, fresh)?.focus({ preventScroll: true });
+    if (focused) all("a, button, summary, [tabindex]", fresh).find((e) => e.tagName === focused.tagName && (e.href ? e.href === focused.href : e.textContent === focused.textContent))?.focus({ preventScroll: true });
     dress(fresh);
   };
   const live = () => {
     const source = document.body.dataset.live || $("main").dataset.live;
     if (!source) return;
-    let stream = null, retry = 1000, timer = null;
+    let stream = null, retry = 1000, timer = null, followed = "";
     const close = () => { clearTimeout(timer); stream?.close(); stream = null; };
     const start = () => {
       close();
       if (document.hidden) return;
-      stream = new EventSource($("main").dataset.live);
+      followed = $("main").dataset.live;
+      stream = new EventSource(followed);
       stream.onmessage = (event) => {
         retry = 1000;
         const pieces = JSON.parse(event.data);
@@ -219,7 +223,7 @@ const pronk = (() => {
     };
     document.addEventListener("visibilitychange", () => (document.hidden ? close() : start()));
     addEventListener("pagehide", close);
-    addEventListener("pronk-restart", start);
+    addEventListener("pronk-restart", () => { if ($("main").dataset.live !== followed) start(); });
     start();
   };
 
@@ -259,7 +263,7 @@ const pronk = (() => {
     if (thumb) { thumb.classList.add("none"); thumb.dataset.why = thumb.dataset.why || "no picture"; image.remove(); }
   }, true);
 
-  addEventListener("DOMContentLoaded", () => { dress(document); live(); });
+  addEventListener("DOMContentLoaded", () => { dress(document); live(); $(".bar nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }); });
   document.addEventListener("htmx:after:swap", () => { dress(document); dispatchEvent(new Event("pronk-restart")); });
   return { $, all, key, say, ask, post, copy, confirmed, dress, visit, token };
 })();

@@ -1,8 +1,9 @@
-// One picture as large as one likes: wheel, pinch and keys zoom, dragging moves, r turns. Beyond the screen's pixels the whole
-// picture is fetched in the place of the scaled one.
+// One picture as large as one likes: wheel, pinch and keys zoom, dragging moves, r turns. Beyond the screen's pixels a larger
+// one is fetched in the place of the scaled one, step by step up to the picture as it is.
 const pronkZoom = (() => {
   const dialog = document.getElementById("zoom"), image = dialog.querySelector("img"), text = dialog.querySelector("p");
-  let scale = 1, x = 0, y = 0, turned = 0, source = "", whole = false;
+  let scale = 1, x = 0, y = 0, turned = 0, source = "", step = 0, fetching = false;
+  const STEPS = [2048, 4096, 8192, 0];
   const fingers = new Map();
   const put = () => { image.style.transform = `translate(${x}px, ${y}px) rotate(${turned}deg) scale(${scale})`; };
   const size = () => (turned % 180 ? [image.naturalHeight, image.naturalWidth] : [image.naturalWidth, image.naturalHeight]);
@@ -16,11 +17,21 @@ const pronkZoom = (() => {
   };
   const fit = () => { const [w, h] = size(); scale = Math.min(innerWidth / w, innerHeight / h, w < 64 ? 8 : 4); centre(); };
   const better = () => {
-    if (whole || scale <= 1 || image.naturalWidth < 2000 && image.naturalHeight < 2000) return;
-    whole = true;
-    const was = image.naturalWidth, fresh = new Image();
-    fresh.onload = () => { scale *= was / fresh.naturalWidth; image.src = fresh.src; put(); };
-    fresh.src = `${source}?size=whole`;
+    const longest = Math.max(image.naturalWidth, image.naturalHeight);
+    if (fetching || step === STEPS.length - 1 || scale * devicePixelRatio <= 1 || longest < STEPS[step] * 0.97) return;
+    const was = image.naturalWidth, fresh = new Image(), mine = source;
+    fetching = true;
+    fresh.onload = () => {
+      fetching = false;
+      if (mine !== source) return;
+      step += 1;
+      scale *= was / fresh.naturalWidth;
+      image.src = fresh.src;
+      put();
+      better();
+    };
+    fresh.onerror = () => { fetching = false; };
+    fresh.src = `${source}?size=${STEPS[step + 1] || "whole"}`;
   };
   const zoom = (by, cx = innerWidth / 2, cy = innerHeight / 2) => {
     const next = Math.max(0.02, Math.min(40, scale * by)), ratio = next / scale;
@@ -51,6 +62,6 @@ const pronkZoom = (() => {
     fingers.set(event.pointerId, event);
   });
   ["pointerup", "pointercancel"].forEach((name) => dialog.addEventListener(name, (event) => fingers.delete(event.pointerId)));
-  image.addEventListener("load", () => { if (!whole) fit(); });
-  return (url, name) => { source = url; whole = false; turned = 0; image.src = url; image.alt = name || "Picture"; text.textContent = name || ""; dialog.showModal(); };
+  image.addEventListener("load", () => { if (!step) fit(); });
+  return (url, name) => { source = url; step = 0; fetching = false; turned = 0; image.src = url; image.alt = name || "Picture"; text.textContent = name || ""; dialog.showModal(); };
 })();
