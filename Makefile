@@ -1,5 +1,5 @@
 # Each target does its own set-up in .venv: Python 3.11 or newer and a package index are all it takes.
-.PHONY: help demo bench chaos fuzz soak test test-clients test-console test-mixed test-ray test-scale test-stores test-vllm lint format lock reference
+.PHONY: help docs demo bench chaos fuzz soak test test-clients test-console test-mixed test-ray test-scale test-stores test-vllm lint format lock reference
 
 help:
 	@echo "make demo        a batch over drawn pictures, all on real parts (KEEP=1 leaves the server running)"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-scale  figures at full size, on a quiet machine"
 	@echo "make test-ray    a Ray cluster that loses a node in the middle of a batch (installs 300 MB once)"
 	@echo "make test-vllm   answers of a real vLLM (installs 3 GB once)"
+	@echo "make docs        the pages as a site in build/site"
 	@echo "make lint        the checks alone"
 	@echo "make format      put the code into its form"
 	@echo "make lock        new versions into requirements/*.txt"
@@ -76,6 +77,13 @@ test-vllm:
 	@scripts/setup dev
 	@scripts/setup-vllm
 	@.venv/bin/python -m pytest -q -m vllm --log-cli-level=INFO tests/vllm
+
+docs:
+	@scripts/setup dev
+	@scripts/setup-docs
+	@.venv/bin/python scripts/site.py build/pages
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
+	@echo "build/site/quickstart.html"
 
 lint:
 	@scripts/setup dev

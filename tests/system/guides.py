@@ -34,6 +34,7 @@ UNRUN = {
     r"pronk (serve|run) .*--launch (vllm|sglang) ": "takes a GPU",
     r"docker ": "takes Docker and images from a registry; tests/guards/test_deploy.py holds the files to the code",
     r"export PRONK_ENGINE=.* POSTGRES_PASSWORD=": "only for the commands of Docker after it",
+    r"(ray start|pronk cluster|pronk serve --config pronk\.toml) ": "takes a Ray cluster; `make test-ray` runs one",
     r"(kubectl|helm) ": "takes a cluster; tests/guards/test_deploy.py holds the chart to the code",
     r"pip install ": "packages come with the environment of the tests",
     r"make ": "this suite and its siblings; the demo has tests/system/test_demo.py",
