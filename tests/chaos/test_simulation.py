@@ -50,12 +50,11 @@ def test_a_hundred_thousand_seeds_hold(part: int) -> None:
 
 def test_a_seed_is_the_same_run_in_another_process() -> None:
     """Also with another order of sets."""
-    here = [simulate(seed, Probes()) for seed in (3, 14)]
-    for seed, order in ((3, "1"), (14, "2")):
-        command = [sys.executable, "-m", "tests.chaos.simulation", str(seed)]
-        root, environment = Path(__file__).parents[2], {"PYTHONHASHSEED": order, "PYTHONPATH": "."}
-        ran = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True)
-        assert ran.stdout.splitlines() == here[(3, 14).index(seed)]
+    here = simulate(14, Probes())
+    command = [sys.executable, "-m", "tests.chaos.simulation", "14"]
+    root, environment = Path(__file__).parents[2], {"PYTHONHASHSEED": "2", "PYTHONPATH": "."}
+    ran = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == here
 
 
 Plant = Callable[[pytest.MonkeyPatch], None]

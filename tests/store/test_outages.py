@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -167,3 +169,32 @@ def test_statements_are_translated_once_for_postgres() -> None:
         "SELECT '%(a)s' WHERE x::int = %(a_b)s FOR UPDATE SKIP LOCKED AND y LIKE '%%'"
     )
     assert postgres.translate_script("a TEXT NOT NULL, CONTEXT") == 'a TEXT COLLATE "C" NOT NULL, CONTEXT'
+
+
+_HOLDER = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("UPDATE project SET name = name || ', half done'")
+print("held", flush=True)
+os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+async def test_a_process_that_is_stopped_within_a_transaction_is_waited_for_until_it_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading goes on meanwhile; nothing of what it had begun stays."""
+    monkeypatch.setattr("pronk.store.sqlite.BUSY_SECONDS", 0.05)
+    async with opened(open_sqlite(tmp_path / "x.db")) as store:
+        command = [sys.executable, "-c", _HOLDER, str(tmp_path / "x.db")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:  # noqa: ASYNC220
+            assert holder.stdout is not None
+            await anyio.to_thread.run_sync(holder.stdout.readline)
+            with pytest.raises(StoreOutageError, match="locked"):
+                await store.files.add(a_file())
+            before = await store.projects.page()
+            holder.kill()
+        await store.files.add(a_file())
+        assert await store.projects.page() == before
+        assert not [project for project in before if "half done" in project.name]
