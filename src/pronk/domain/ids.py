@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import deque
+from threading import Lock
 from typing import NewType
 
 ProjectId = NewType("ProjectId", str)
@@ -21,10 +23,24 @@ EventId = NewType("EventId", str)
 DEFAULT_PROJECT = ProjectId("proj_default")
 """The project of every caller while no keys are in use."""
 
+_lock = Lock()
+_last: deque[int] = deque([0], maxlen=1)
+"""The id that was made last, as a number."""
+
 
 def new_id(prefix: str) -> str:
-    """Return `prefix` and 27 lower-case hex digits: 11 of milliseconds, 16 of chance."""
-    return f"{prefix}{time.time_ns() // 1_000_000:011x}{secrets.token_hex(8)}"
+    """Return `prefix` and 27 lower-case hex digits: 11 of milliseconds, 16 of chance.
+
+    Of one process's ids a later one is greater also within a millisecond, because lists go by them.
+    """
+    return f"{prefix}{_next(time.time_ns() // 1_000_000):027x}"
+
+
+def _next(now_ms: int) -> int:
+    with _lock:
+        is_same = _last[0] >> 64 == now_ms
+        _last.append(_last[0] + 1 + secrets.randbits(32) if is_same else now_ms << 64 | secrets.randbits(63))
+        return _last[0]
 
 
 def created_ms(identifier: str, prefix: str) -> int | None:
