@@ -28,14 +28,17 @@ def no_collection() -> Iterator[None]:
     gc.enable()
 
 
-async def _resolve_and_hold(world: World, reference: str) -> None:
-    resolved = await world.ask(reference)
+async def _resolve_and_hold(world: World, references: list[str]) -> None:
+    resolved = await world.ask(*references)
     await anyio.sleep(0.02)
     resolved.close()
 
 
 @pytest.mark.usefixtures("no_collection")
-async def test_lines_that_had_to_queue_again_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("together", [1, 2])
+async def test_lines_that_had_to_queue_again_leave_nothing_behind(
+    together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They ask for more than is free as soon as a size is known, give up what they have, and come again."""
     bounds = Bounds(in_flight_bytes=16 << 20, memory_bytes=0, disk_bytes=0)
     async with open_world(monkeypatch, bounds=bounds) as world:
@@ -43,6 +46,7 @@ async def test_lines_that_had_to_queue_again_leave_nothing_behind(monkeypatch: p
             world.aws.buckets["parts"].put(f"{number}.png", padded_png(MEGABYTES << 20, number))
         with bounded_memory(48):
             async with anyio.create_task_group() as group:
-                for number in range(PICTURES):
-                    group.start_soon(_resolve_and_hold, world, f"s3://parts/{number}.png")
+                for first in range(0, PICTURES, together):
+                    names = [f"s3://parts/{first + more}.png" for more in range(together)]
+                    group.start_soon(_resolve_and_hold, world, names)
         assert world.aws.count("GetObject") > PICTURES

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Collection
 from pathlib import Path
 from typing import NoReturn
@@ -90,3 +92,20 @@ async def test_nothing_of_a_stopped_shard_is_sent(tmp_path: Path, ahead: int) ->
             await engine.changed.wait()
         group.cancel_scope.cancel()
     assert [b"second" in body for body in engine.sent] == [False, False, True, True]
+
+
+async def test_a_request_whose_picture_is_missing_goes_when_nobody_needs_it_any_more(tmp_path: Path) -> None:
+    """It must not wait for a collection of cycles, which are rare in a worker."""
+    runner = Runner(SilentEngine(), FakeMedia(), RetryPolicy(), chance=lambda: 0.5, sleep=anyio.sleep)
+    shard = open_shard(tmp_path, 1)
+    (request,) = shard.requests(request_file(1, text="s3://bad/x.png"), set())
+    await runner.prepare(request)
+    assert request.error is not None
+    assert request.error.code == "image_not_found"
+    gone = weakref.ref(shard)
+    gc.disable()
+    try:
+        del request, shard
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -83,7 +83,8 @@ class Documents:
         try:
             return await self.library.made(key, make)
         except FetchError as error:
-            self._failed[key] = (self._clock() + _REMEMBERED_SECONDS, error)
+            # A new one: this one holds the frames it comes through, and what they have in hand.
+            self._failed[key] = (self._clock() + _REMEMBERED_SECONDS, FetchError(error.ending, error.why))
             while len(self._failed) > _MAX_REMEMBERED:
                 self._failed.popitem(last=False)
             raise
@@ -93,7 +94,7 @@ class Documents:
         if error is None:
             return
         if self._clock() < until:
-            raise error.with_traceback(None)
+            raise FetchError(error.ending, error.why)
         del self._failed[key]
 
 

@@ -147,5 +147,10 @@ async def gather(count: int, one: Callable[[int], Awaitable[Delivered]]) -> list
         for index in range(count):
             group.start_soon(run, index)
     if failures:
-        raise failures[0]
+        try:
+            raise failures[0]
+        finally:
+            # The error holds this frame; what the frame held would live until the next collection of cycles.
+            failures.clear()
+            done.clear()
     return [delivered for delivered in done if delivered is not None]

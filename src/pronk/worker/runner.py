@@ -76,7 +76,7 @@ class Runner:
                 reads_files=self._reads_files,
             )
         except RequestError as error:
-            request.error = error
+            request.error = error.with_traceback(None)  # which holds the request in turn, with all its bytes
         except Exception as error:  # noqa: BLE001  # a fault of ours must cost one line, not its neighbours
             request.error = _internal(request, error)
         request.fetch_seconds = time.monotonic() - started
