@@ -133,7 +133,7 @@ async def test_a_receiver_that_is_down_for_an_hour_gets_every_event(tmp_path: Pa
         await down.run_once()
         assert {(await of(world, batch))[0].state for batch in batches} == {ErrandState.DELIVERED}
         ids = [headers["webhook-id"] for _, headers, _ in world.media.hook.posted]
-        assert ids[-3:] == [(await of(world, batch))[0].id for batch in batches]
+        assert set(ids[-3:]) == {(await of(world, batch))[0].id for batch in batches}
         assert len(set(ids)) == 3
         assert counted()["delivered"] == before["delivered"] + 3
 
