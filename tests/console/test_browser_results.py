@@ -161,3 +161,20 @@ def test_what_is_done_in_bulk_says_how_many_and_which_first(
     page.locator('[data-deed="mark"] button').click()
     page.wait_for_selector('#view .cell[data-mark="seen"]')
     assert not page.locator("#bulk").is_visible()
+
+
+def test_what_is_alike_is_found_beside_the_line(
+    browser: Any, server: ConsoleServer, http: httpx2.Client
+) -> None:
+    batch = run_batch(server.url, http, [line(number, "the same words for all", picture=number < 3) for number in range(4)])  # fmt: skip
+    tab = Tab(browser, server.url)
+    page = tab.go(f"/batches/{batch}/results?line=1")
+    page.locator('#panel [data-into="alike"]').click()
+    page.wait_for_selector('[data-found="alike"] a[href="?line=3"]')
+    page.locator('#panel [data-into="resembling"]').click()
+    page.wait_for_selector('[data-found="resembling"] [data-near="3"]')
+    assert page.locator("[data-near]").count() == 2
+    assert serious(page) == []
+    page.locator('[data-near="3"]').click()
+    page.wait_for_selector('#panel [data-line="3"]')
+    assert tab.faults == []

@@ -18,6 +18,7 @@ PAGES = (
     "/batches/{id}/results?q=<script>boom()</script>&code=<b>&field.%3Cb%3E=1&x=<img onerror=boom()>",
     "/batches/{id}/results?by=custom_id", "/batches/{id}/results?filter=prompt~%22%3Cscript%3Eboom()%3C/script%3E%22&by=field.a",
     "/batches/{id}/columns", "/batches/{id}/groups?by=custom_id", "/batches/{id}/groups?by=field.a", "/batches/{id}/rows?n=120&as=table",
+    "/batches/{id}/lines/1/alike", "/batches/{id}/lines/1/resembling", "/batches/{id}/bulk?filter=prompt~%22%3Cb%3E%22",
     "/batches/{id}/rows?n=120", "/batches/{id}/rows?n=120&q=boom", "/batches/{id}/facets", "/batches/{id}/apart",
     "/compare?left={id}&right={id}", "/compare?left={id}&right={id}&kind=same", "/new?job=<script>",
     "/playground?batch={id}&line=1", "/jobs", "/engines", "/settings", "/errors", "/errors/image_not_found", "/keys",

@@ -25,6 +25,7 @@ from pronk.console import (
     pictures,
     playground,
     report,
+    resembling,
     results,
     views,
 )
@@ -60,6 +61,7 @@ _ROUTERS: Final = (
     lists.router,
     export.router,
     report.router,
+    resembling.router,
     bulk.router,
     lines_api.router,
     compose.router,

@@ -76,12 +76,12 @@ async def show_full(
     )
 
 
-async def small_picture(desk: Desk, viewer: Session, spot: Spot) -> tuple[bytes, str]:
-    """Return a picture of at most 256 pixels and about 15 kB, and its type. Raises NotFoundError and MediaError."""
+async def small_picture(
+    desk: Desk, viewer: Session, spot: Spot, *, edge: int = THUMB_EDGE
+) -> tuple[bytes, str]:
+    """Return a picture of at most `edge` pixels and about 15 kB, and its type. Raises NotFoundError and MediaError."""
     wanted = await _wanted(desk, viewer, spot)
-    data, type_ = await desk.thumbs.small(
-        msgspec.structs.replace(wanted, edge=THUMB_EDGE, max_bytes=THUMB_BYTES)
-    )
+    data, type_ = await desk.thumbs.small(msgspec.structs.replace(wanted, edge=edge, max_bytes=THUMB_BYTES))
     if type_ not in _TYPES:
         raise NotFoundError("This is not a picture that can be shown.", code="not_found")
     return data, type_

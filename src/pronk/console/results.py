@@ -11,7 +11,7 @@ from pronk.console import raw
 from pronk.console.batch import filename_of, find_batch
 from pronk.console.desk import Desk, TheDesk, Viewer
 from pronk.console.guard import Guarded
-from pronk.console.index import distributions, queries
+from pronk.console.index import alike, distributions, queries
 from pronk.console.index.answers import json_of
 from pronk.console.index.columns import label_of
 from pronk.console.index.filters import Filter
@@ -203,6 +203,24 @@ async def show_line(batch_id: str, number: int, request: Request, desk: TheDesk,
         mark=(await desk.parts.store.marks.of_batch(viewer.project, batch.id)).get(number),
         times=_times(line),
         wanted=read_filter(request.query_params),
+    )
+
+
+@router.get("/lines/{number}/alike")
+async def show_alike(batch_id: str, number: int, request: Request, desk: TheDesk, viewer: Viewer) -> Response:
+    """Lines that are like one line; asked for on purpose, because it reads every answer."""
+    batch, index = await open_index(desk, viewer, batch_id)
+    line = await queries.find_line(index, number)
+    if line is None:
+        raise NotFoundError(f"Line {number} of this batch is not known.", param="line", code="not_found")
+    return desk.pages.show(
+        request,
+        "line_alike.html",
+        batch=batch,
+        line=line,
+        answers=await alike.answers(index, number),
+        pictures=await alike.pictures(index, line),
+        is_whole=index.is_whole,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 import anyio
 import anyio.abc
+import msgspec
 import structlog
 
 from pronk.api.parts import ApiParts
@@ -44,6 +45,7 @@ class Index:
         self.wanted_at = 0.0
         self.is_running = False
         self.known: OrderedDict[object, object] = OrderedDict()
+        self.looks: dict[int, int | None] = {}
         self._first = anyio.Event()
 
     @property
@@ -107,6 +109,12 @@ class Shelf:
             index.is_running = True
             self._group.start_soon(index.follow, self._parts)
         return index
+
+    async def looks_of(self, index: Index, pictures: list[tuple[int, bytes]]) -> dict[int, int | None]:
+        """Return what small pictures of lines look like; the child decodes them."""
+        into = anyio.Path(index.folder / f"looks-{pictures[0][0]}.json")
+        await self._child.do("looks", pictures, str(into))
+        return dict(msgspec.json.decode(await into.read_bytes(), type=list[tuple[int, int | None]]))
 
     async def close(self) -> None:
         """Close all."""

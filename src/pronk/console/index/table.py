@@ -7,7 +7,7 @@ DuckDB is an optional part: ``pip install pronk[export]``. No text of a caller e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -94,7 +94,11 @@ class Table:
         await self.ask(";".join(_SETTLE), seconds=_SETTLE_SECONDS)
 
     async def ask(
-        self, statement: str, values: Sequence[object] = (), *, seconds: float = QUERY_SECONDS
+        self,
+        statement: str,
+        values: Sequence[object] | Mapping[str, object] = (),
+        *,
+        seconds: float = QUERY_SECONDS,
     ) -> list[tuple[Any, ...]]:
         """Return the rows of a statement. Raises UnavailableError for one that takes longer than `seconds`."""
         cursor = self._connection.cursor()
@@ -111,9 +115,9 @@ class Table:
 
 
 def _run(
-    cursor: duckdb.DuckDBPyConnection, statement: str, values: Sequence[object]
+    cursor: duckdb.DuckDBPyConnection, statement: str, values: Sequence[object] | Mapping[str, object]
 ) -> list[tuple[Any, ...]]:
-    return cursor.execute(statement, list(values)).fetchall()
+    return cursor.execute(statement, dict(values) if isinstance(values, Mapping) else list(values)).fetchall()
 
 
 def _split(name: str) -> list[str]:

@@ -1,6 +1,6 @@
 """The program of the child that reads lines for indexes: a message in, rows in files, a word back; until its input ends.
 
-A message is four bytes of length (big endian) and MessagePack: the name of a function of `extract` and its arguments.
+A message is four bytes of length (big endian) and MessagePack: the name of one of `WORK` and its arguments.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from pronk.console.index import extract
+from pronk.console.index import extract, looks
 
 LOWEST_PRIORITY: Final = 19
 WORK: Final[Mapping[str, Callable[..., int]]] = {
@@ -21,6 +21,7 @@ WORK: Final[Mapping[str, Callable[..., int]]] = {
     "results": extract.take_results,
     "part": extract.take_part,
     "facts": extract.take_facts,
+    "looks": looks.take_looks,
 }
 
 

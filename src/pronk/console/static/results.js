@@ -156,7 +156,15 @@
     open(Number(cell.dataset.line), event.detail === 0);
   });
   view.addEventListener("focusin", (event) => { const cell = event.target.closest(".cell"); if (cell) { at = Number(cell.dataset.place); draw(); } });
+  const alike = async (path, into) => {
+    const box = $(`[data-found="${into}"]`, panel);
+    box.textContent = "Looking …";
+    const answer = await ask(path);
+    if (answer.ok) box.innerHTML = await answer.text(); else box.textContent = (await answer.json().catch(() => ({}))).error?.message || "This cannot be found now.";
+  };
   panel.addEventListener("click", (event) => {
+    const finder = event.target.closest("[data-alike]");
+    if (finder) alike(finder.dataset.alike, finder.dataset.into);
     const step = event.target.closest("[data-step]");
     if (step) walk(Number(step.dataset.step));
     if (event.target.closest("[data-close]")) close();
