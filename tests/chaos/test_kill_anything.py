@@ -202,7 +202,7 @@ def _survives(place: Estate, victims: list[str], dice: random.Random, *, lines: 
     return history
 
 
-@pytest.mark.timeout(110)
+@pytest.mark.timeout(360)
 def test_the_api_an_engine_and_everything_may_die(tmp_path: Path) -> None:
     with estate(tmp_path) as place:
         _survives(place, ["engine", "api", "everything"], random.Random(1), lines=900)

@@ -123,7 +123,9 @@ async def _wired(
             group.cancel_scope.cancel()
 
 
-async def _comes_through(folder: Path, cluster: Cluster, patch: pytest.MonkeyPatch, seed: int) -> None:
+async def _comes_through(
+    folder: Path, cluster: Cluster, patch: pytest.MonkeyPatch, seed: int, *, lease: float, healed: float
+) -> None:
     dice, aws, url = random.Random(seed), Aws(), cluster.make_schema()
     async with s3_storage(patch, aws) as storage, open_world(folder) as world:
         await world.store.close()
@@ -131,7 +133,7 @@ async def _comes_through(folder: Path, cluster: Cluster, patch: pytest.MonkeyPat
         await world.store.open(now=1)
         world.blobs = open_blobs(storage)
         world.engine.models["m"] = Behaviour(delay=0.05)
-        world.tuning = msgspec.structs.replace(world.tuning, lease_seconds=1.0, heartbeat_seconds=0.1)
+        world.tuning = msgspec.structs.replace(world.tuning, lease_seconds=lease, heartbeat_seconds=0.1)
         batch_id = await world.add_batch(request_file(LINES))
         async with (
             _wired(world, url, storage, aws, patch) as (one, wires),
@@ -143,7 +145,7 @@ async def _comes_through(folder: Path, cluster: Cluster, patch: pytest.MonkeyPat
             for trouble in troubles:
                 await anyio.sleep(dice.random() / 5)
                 await trouble([*wires, *more], dice)
-            with anyio.fail_after(HEALED):
+            with anyio.fail_after(healed):
                 batch = await world.until_ended(batch_id)
         found = [line["custom_id"] for line in await world.lines(batch.output_file_id)]
         sent = Counter(world.sent())
@@ -163,7 +165,8 @@ def _port(url: str) -> int:
 async def test_a_network_in_trouble_costs_time_only(
     tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await _comes_through(tmp_path, cluster, monkeypatch, seed=14)
+    """A machine with little time to give may lose a short lease without any trouble, so this one is long."""
+    await _comes_through(tmp_path, cluster, monkeypatch, 14, lease=20.0, healed=300)
 
 
 @pytest.mark.chaos
@@ -173,7 +176,7 @@ async def test_forty_networks_in_trouble(
 ) -> None:
     for seed in range(part * 40, part * 40 + 40):
         with monkeypatch.context() as patch:
-            await _comes_through(tmp_path / str(seed), cluster, patch, seed)
+            await _comes_through(tmp_path / str(seed), cluster, patch, seed, lease=1.0, healed=HEALED)
         log.info("came through", seed=seed)
 
 

@@ -44,9 +44,11 @@ READ_ONLY = {"cut", "stalls", "too short"}
 
 
 @asynccontextmanager
-async def _on_s3(folder: Path, patch: pytest.MonkeyPatch, aws: Aws) -> AsyncIterator[World]:
-    """Give a world whose storage is in S3; what never answers is given up soon."""
-    patch.setattr(blobs, "_CLIENT", {**blobs._CLIENT, "timeout": timedelta(seconds=0.5)})
+async def _on_s3(
+    folder: Path, patch: pytest.MonkeyPatch, aws: Aws, *, patience: float = 20.0
+) -> AsyncIterator[World]:
+    """Give a world whose storage is in S3; what never answers is given up after seconds of `patience`."""
+    patch.setattr(blobs, "_CLIENT", {**blobs._CLIENT, "timeout": timedelta(seconds=patience)})
     patch.setattr(blobs, "_RETRY", {**blobs._RETRY, "max_retries": 1})
     async with s3_storage(patch, aws) as url, open_world(folder) as world:
         world.blobs = open_blobs(url)
@@ -86,7 +88,8 @@ async def _outage(name: str, after: int, folder: Path, patch: pytest.MonkeyPatch
         fault.operation = "GetObject"
         fault.times = 3
     aws = Aws()
-    async with _on_s3(folder, patch, aws) as world:
+    patience = 0.5 if name in {"silent", "stalls"} else 20.0
+    async with _on_s3(folder, patch, aws, patience=patience) as world:
         batch_id = await world.add_batch(request_file(LINES))
         if not after:
             aws.fail(fault)

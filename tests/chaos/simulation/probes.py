@@ -31,7 +31,15 @@ WANTED = (
         "fault: storage",
         "fault: engine",
     ),
-    *("fault: rot", "fault: cancel", "death was seen, shards freed", "waited for an engine"),
+    *(
+        "fault: rot",
+        "fault: cancel",
+        "fault: lose",
+        "log: input_lost",
+        "stop_batch",
+        "death was seen, shards freed",
+        "waited for an engine",
+    ),
     *("engine said away", "engine said 500", "engine said 429"),
     *("database write away", "storage put away", "storage names away"),
     *(
@@ -66,6 +74,6 @@ WANTED = (
     ),
     *("log: claim_lost", "log: part_damaged", "log: answers_lost", "log: draining"),
     # how it ended
-    *("ended: completed", "ended: cancelled", "ended: expired"),
+    *("ended: completed", "ended: cancelled", "ended: expired", "ended: failed"),
     *("line failed: answered", "line failed: batch_cancelled", "line failed: batch_expired"),
 )

@@ -57,7 +57,7 @@ CALM = 60.0
 TROUBLE = 6.0
 """Seconds during which there are faults, at most."""
 
-FAULTS = ("kill", "stop", "cut off", "drain", "database", "storage", "engine", "rot", "cancel")
+FAULTS = ("kill", "stop", "cut off", "drain", "database", "storage", "engine", "rot", "cancel", "lose")
 
 
 _LOOK = """
@@ -84,6 +84,7 @@ class Told(msgspec.Struct):
     status: BatchStatus = BatchStatus.VALIDATING
     answered: int = 0
     rotten: bool = False
+    lost: bool = False
 
 
 class Run:
@@ -195,6 +196,12 @@ class Run:
             for line in _lines_of(self.machine.blobs[name]):
                 told.durable_at.pop(line, None)
         self.machine.blobs[name] = bytes(data)
+
+    async def _lose(self, _: anyio.abc.TaskGroup) -> None:
+        """Take an input file away, now and then; it ends its batch."""
+        if self.dice.random() < 0.3:
+            told = self.told[self.dice.choice(sorted(self.told))]
+            told.lost |= self.machine.blobs.pop(told.file.blob, None) is not None
 
     async def _cancel(self, _: anyio.abc.TaskGroup) -> None:
         batch_id = self.dice.choice(sorted(self.told))
@@ -367,6 +374,9 @@ class Run:
             if batch.status is BatchStatus.CANCELLED and not batch.counts.total:
                 self._expect(batch, found == [], "lines of a batch that never ran")
                 continue
+            if told.lost:
+                self._check_kept(batch, told, found)
+                continue
             self._expect(batch, sorted(found) == sorted(told.custom_ids), f"lines {found}")
             for lines in (good, bad):
                 numbers = [int(line["custom_id"][2:]) for line in lines]
@@ -381,6 +391,13 @@ class Run:
             kept = {line["custom_id"] for line in good}
             self._expect(batch, kept <= set(told.asked), "answers that nobody gave")
         self._check_rows()
+
+    def _check_kept(self, batch: Batch, told: Told, found: list[str]) -> None:
+        """What was answered before the input was lost is kept, once."""
+        self._expect(batch, len(found) == len(set(found)), f"lines twice {found}")
+        self._expect(batch, set(found) <= set(told.custom_ids), f"lines of others {found}")
+        if not told.rotten:
+            self._expect(batch, set(told.durable_at) <= set(found), f"answers lost: {found}")
 
     def _check_rows(self) -> None:
         left = self.machine.connection.execute("SELECT count(*) FROM shard").fetchone()[0]
@@ -455,11 +472,7 @@ def virtual(seed: int) -> Iterator[None]:
         return work(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            ids,
-            "secrets",
-            SimpleNamespace(token_hex=lambda size: f"{chance.getrandbits(8 * size):0{2 * size}x}"),
-        )
+        patch.setattr(ids, "secrets", SimpleNamespace(randbits=chance.getrandbits))
         patch.setattr(ids, "time", SimpleNamespace(time_ns=next_ns))
         patch.setattr(
             runner_module, "time", SimpleNamespace(monotonic=lambda: 0.0, time=lambda: float(EPOCH))
