@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -15,6 +16,7 @@ import pytest
 from tests.console.browser import FORMS, Tab, faults_of, keep_picture, needs_browser
 from tests.console.conftest import wait_for
 from tests.console.real import LARGE, Real, real_servers
+from tests.console.server import console_server
 
 pytestmark = [needs_browser, pytest.mark.console]
 TASKS = 60
@@ -455,3 +457,37 @@ def test_the_list_of_keys_is_that_of_the_page_s_bindings(tab: Tab, batch: str) -
         press(key)
         page.wait_for_function(f"() => Boolean({holds})", timeout=10_000)
     assert tab.faults == []
+
+
+def test_a_key_is_made_asked_for_used_and_revoked(browser: Any, tmp_path: Path) -> None:
+    """On a server of its own: once there is a key, every page asks for one."""
+    with console_server(tmp_path) as server:
+        tab = Tab(browser, server.url)
+        page = tab.go("/keys")
+        page.fill("input[name=name]", "first")
+        page.select_option("select[name=scope]", "admin")
+        page.get_by_role("button", name="Make a key").click()
+        key = page.inner_text(".notice code")
+        assert key.startswith("pronk_")
+        found = faults_of(tab)
+        keep_picture(tab, "flow-key-made")
+        page = tab.go("/jobs")
+        assert "/login?next=%2Fjobs" in page.url
+        found += faults_of(tab)
+        page.fill("input[name=key]", "pronk_wrong")
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_selector("[role=alert]")
+        keep_picture(tab, "flow-login-refused")
+        found += faults_of(tab)
+        page.fill("input[name=key]", key)
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url("**/jobs")
+        page = tab.go("/keys")
+        assert key not in page.content()
+        found += faults_of(tab)
+        page.get_by_role("button", name="Revoke").click()
+        assert "cannot be undone" in page.inner_text("#ask-text")
+        page.click("#ask-yes")
+        page.wait_for_url("**/login*")
+        tab.close()
+        assert found == []
