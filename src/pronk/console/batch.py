@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -25,6 +25,10 @@ from pronk.domain.errors import NotFoundError, UnavailableError
 from pronk.domain.ids import ProjectId
 
 router = APIRouter(prefix="/batches", route_class=Guarded, include_in_schema=False)
+
+
+READ_SECONDS: Final = 5.0
+"""How often failures and the course of a running batch are read anew; its counts are right every second."""
 
 
 async def find_batch(desk: Desk, project: ProjectId, batch_id: str) -> Batch:
@@ -53,11 +57,16 @@ async def show_batch(batch_id: str, request: Request, desk: TheDesk, viewer: Vie
 async def follow_batch(batch_id: str, request: Request, desk: TheDesk, viewer: Viewer) -> Response:
     """The pieces of the page that change."""
     known = await find_batch(desk, viewer.project, batch_id)
+    read = _Read()
 
     async def pieces() -> dict[str, str]:
         batch = await find_batch(desk, viewer.project, known.id)
         index = _index(desk, batch)
-        values = {**await _values(desk, batch, index), **_actions(request, batch, index), "session": viewer}
+        values = {
+            **await _values(desk, batch, index, read),
+            **_actions(request, batch, index),
+            "session": viewer,
+        }
         names = ("batch_actions", "batch_now", "batch_pace", "batch_failures", "batch_facts")
         return {name.replace("_", "-"): desk.pages.text(f"{name}.html", **values) for name in names}
 
@@ -121,17 +130,36 @@ def _narrowed(base: Filter, cause: apart.Cause) -> str | None:
     return base.toggled(cause.name, cause.value).address() if cause.name in DIMENSIONS else None
 
 
-async def _values(desk: Desk, batch: Batch, index: Index | None) -> dict[str, Any]:
+class _Read(msgspec.Struct):
+    """What was asked of an index, and when: the failures by code and the course."""
+
+    groups: list[queries.Group] = []
+    drawing: str | None = None
+    at: float = 0.0
+    version: int = -1
+
+    async def renew(self, batch: Batch, index: Index | None, now: float) -> None:
+        """Ask again where there is something new; of a running batch not too often, which needs the machine more."""
+        if index is None or index.version == self.version:
+            return
+        if batch.is_terminal or now - self.at >= READ_SECONDS:
+            self.version, self.at = index.version, now
+            self.groups, self.drawing = await queries.failures(index), await _drawing(index)
+
+
+async def _values(desk: Desk, batch: Batch, index: Index | None, read: _Read | None = None) -> dict[str, Any]:
     now = desk.parts.now()
     price = batch.job.price
-    groups = await queries.failures(index) if index is not None else []
+    read = read or _Read()
+    await read.renew(batch, index, now)
+    groups = read.groups
     return {
         "batch": batch,
         "filename": await filename_of(desk, batch),
         "pace": desk.paces.look(batch, now),
         "cost": price.cost(batch.usage) if price else None,
         "groups": [(group, chosen("code", group.code).address()) for group in groups],
-        "drawing": await _drawing(index),
+        "drawing": read.drawing,
         "elapsed": _elapsed(batch, now),
         "covered": _covered(batch, index, sum(group.count for group in groups)),
         "in_flight": sum(pool.in_flight for pool in _pools(desk, batch)),

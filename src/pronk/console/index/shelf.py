@@ -29,6 +29,11 @@ log = structlog.get_logger()
 MAX_OPEN: Final = 8
 _KEPT: Final = 32
 LOOK_SECONDS: Final = 1.0
+BEGINNING: Final = 4
+"""Slices that are read without a rest, so that there is something to see."""
+REST: Final = 12
+"""How many times as long as it reads a running batch an index rests: the batch needs the machine more."""
+MAX_REST_SECONDS: Final = 2.0
 WANTED_SECONDS: Final = 20.0
 """How long a running batch is followed after somebody has looked."""
 
@@ -82,12 +87,15 @@ class Index:
 
     async def _round(self, parts: ApiParts) -> None:
         self.batch = await parts.store.batches.get(None, self.batch.id)
+        began = anyio.current_time()
         more = await self.feed.advance(self.batch)
         self._first.set()
         if not more and self.batch.is_terminal:
             self.is_whole = True
         elif not more:
             await anyio.sleep(LOOK_SECONDS)
+        elif not self.batch.is_terminal and self.version > BEGINNING:
+            await anyio.sleep(min(MAX_REST_SECONDS, REST * (anyio.current_time() - began)))
 
 
 class Shelf:
