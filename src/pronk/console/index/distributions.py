@@ -269,8 +269,8 @@ async def _cuts(index: Index, names: list[str]) -> dict[str, list[tuple[float, f
 
 
 async def _condition(index: Index, wanted: Filter) -> tuple[str, list[object]]:
-    """Return the condition of a filter; one that reads texts is asked once, and counts go by the lines that it found."""
-    if wanted.text or any(term.sign == "in" for term in wanted.terms):
+    """Return the condition of a filter; one that reads texts or answers is asked once, and counts go by the lines that it found."""
+    if wanted.text or any(term.sign == "in" or path_of(term.name) for term in wanted.terms):
         found = await numbers(index, wanted)
         if len(found) <= _FEW:
             return "line IN (SELECT UNNEST(?::BIGINT[]))", [list(found)]

@@ -168,8 +168,12 @@ def _condition(term: Term) -> Expression:
     if term.sign in {"has", "lacks"}:
         text, values = anything_of(term.name)
         return f"{text} IS {'NOT ' if term.sign == 'has' else ''}NULL", values
+    sign, number = COMPARED[term.sign], as_number(term.value)
+    if path := path_of(term.name):
+        # Numbers of fields are ready there, in the order of names, once a batch is whole.
+        return f"line IN (SELECT line FROM pairs WHERE name = ? AND number {sign} ?)", [path, number]  # noqa: S608
     text, values = number_of(term.name)
-    return f"{text} {COMPARED[term.sign]} ?", [*values, as_number(term.value)]
+    return f"{text} {sign} ?", [*values, number]
 
 
 def _equal(name: str, value: str) -> Expression:
