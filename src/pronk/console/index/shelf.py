@@ -29,7 +29,7 @@ log = structlog.get_logger()
 MAX_OPEN: Final = 8
 _KEPT: Final = 32
 LOOK_SECONDS: Final = 1.0
-BEGINNING: Final = 4
+BEGINNING: Final = 2
 """Slices that are read without a rest, so that there is something to see."""
 REST: Final = 12
 """How many times as long as it reads a running batch an index rests: the batch needs the machine more."""
