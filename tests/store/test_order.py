@@ -59,15 +59,30 @@ async def test_who_has_enough_of_one_project_is_given_only_others_whose_turn_it_
     assert found[0].id == urged
 
 
-async def test_who_was_served_more_is_not_let_in_between(store: Store) -> None:
-    await start_batch(store, shards=9)
-    busy = await start_batch(store, shards=9, project=ELSEWHERE)
-    assert busy in await served(store, 4)
-    claim = await take(store)
-    other = ELSEWHERE if claim.batch_id != busy else DEFAULT_PROJECT
-    behind = DEFAULT_PROJECT if other == ELSEWHERE else ELSEWHERE
-    assert await store.shards.claim("default", WORKER, until=LATE, beside={(0, other)}) is None
-    assert await store.shards.claim("default", WORKER, until=LATE, beside={(0, behind)}) is not None
+async def test_who_was_served_much_more_is_not_let_in_between(store: Store) -> None:
+    ahead = await start_batch(store, shards=9, lines=500)
+    behind = await start_batch(store, shards=9, lines=500, project=ELSEWHERE)
+    claims = [await take(store) for _ in range(6)]
+    for claim in claims:
+        cost = 2_000_000 if claim.batch_id == ahead else 0
+        await store.shards.finish(claim, done(500, tokens=cost), now=NOW)
+    assert {claim.batch_id for claim in claims} == {ahead, behind}
+    assert await store.shards.claim("default", WORKER, until=LATE, beside={(0, ELSEWHERE)}) is None
+    assert await store.shards.claim("default", WORKER, until=LATE, beside={(0, DEFAULT_PROJECT)}) is not None
+
+
+async def test_who_joined_while_others_had_paid_ahead_is_let_in_when_they_get_it_back(store: Store) -> None:
+    await start_batch(store, shards=9, lines=500, project=ELSEWHERE)
+    paid = [await take(store), await take(store)]
+    beside = {(0, ELSEWHERE)}
+    small = await start_batch(store, shards=9)
+    for _ in range(3):
+        found = await store.shards.claim("default", WORKER, until=LATE, beside=beside)
+        assert found is not None
+        assert found[0].id == small
+        await store.shards.finish(found[1].claim, done(10, tokens=1510), now=NOW)
+        if paid:
+            await store.shards.finish(paid.pop(), done(500, tokens=75_500), now=NOW)
 
 
 async def test_a_small_batch_is_next_behind_ten_large_ones_of_its_own_job(store: Store) -> None:

@@ -28,7 +28,7 @@ HOT: dict[str, dict[str, object]] = {
     "pick_batch": {"pool": "default"},
     "pick_urgent": {"pool": "default"},
     "pick_any": {"pool": "default"},
-    "list_level_projects": {"pool": "default", "priority": 0},
+    "list_level_projects": {"pool": "default", "priority": 0, "slack": 1},
     "pick_of_project": {"pool": "default", "priority": 0, "project_id": "proj_1"},
     "claim_shard": {
         "batch_id": "batch_5",

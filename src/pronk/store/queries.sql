@@ -242,13 +242,13 @@ SELECT top.priority, project.name AS project_id, project.version AS project_vers
   FROM top LEFT JOIN project ON 1 = 1 LEFT JOIN job ON 1 = 1
 
 -- name: list_level_projects
--- The projects of a priority that were all served least, as far as shares know.
+-- The projects of a priority that were served least, or by less than `slack` more.
 SELECT name FROM share
  WHERE pool = :pool AND priority = :priority AND parent = '' AND is_active = 1
-   AND turn = (SELECT turn FROM share
-                WHERE pool = :pool AND priority = :priority AND parent = '' AND is_active = 1
-                ORDER BY turn, name LIMIT 1)
- ORDER BY name LIMIT 64
+   AND turn < :slack + (SELECT turn FROM share
+                         WHERE pool = :pool AND priority = :priority AND parent = '' AND is_active = 1
+                         ORDER BY turn, name LIMIT 1)
+ ORDER BY turn, name LIMIT 64
 
 -- name: pick_of_project
 -- Of one project at one priority, the batch whose turn it is. No row: it has nothing to claim there.
