@@ -293,6 +293,8 @@ def test_a_picture_of_a_hundred_megapixels_is_looked_at_closely(
     assert page.evaluate(width) == 2048
     fit = page.evaluate(seen)
     assert fit[1] == 860
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "size=" in request.url else None)
     page.mouse.move(640, 430)
     page.mouse.wheel(0, -400)
     page.wait_for_function(f"() => {seen}[0] > {fit[0]} * 2")
@@ -300,8 +302,6 @@ def test_a_picture_of_a_hundred_megapixels_is_looked_at_closely(
     page.keyboard.press("r")
     page.keyboard.press("0")
     page.wait_for_function(f"() => {seen}[1] === 860")
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if "size=" in request.url else None)
     page.keyboard.press("1")
     for _ in range(7):
         page.keyboard.press("+")
