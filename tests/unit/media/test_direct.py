@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import anyio
 import anyio.abc
@@ -157,3 +158,89 @@ async def test_nobody_listening_may_pass() -> None:
         port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610  # not Django's
     with pytest.raises(TransientError, match="connection failed"):
         await Direct(LIMITS).get(site_of(f"http://127.0.0.1:{port}"), "/a", {}, ask())
+
+
+BIG = bytes(range(256)) * 4_000
+
+
+class SlowStore(Store):
+    """Sends its answers in pieces, each once the one before has been read; `cut` ends the connection before the last."""
+
+    pieces: tuple[int, ...] = ()
+    cut = False
+
+    async def serve(self, stream: anyio.abc.SocketStream) -> None:
+        self.asked.append([])
+        async with stream:
+            async for request in stream:
+                self.asked[-1].append(request)
+                answer = self.answers.pop(0)
+                edges = [0, *self.pieces, len(answer)]
+                for begin, end in list(pairwise(edges))[: -1 if self.cut else None]:
+                    await stream.send(answer[begin:end])
+                    await anyio.wait_all_tasks_blocked()
+                if self.cut:
+                    return
+
+
+def big(body: bytes = BIG, head: bytes = b"") -> bytes:
+    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n%b\r\n%b" % (len(body), head, body)
+
+
+@asynccontextmanager
+async def slow(pieces: tuple[int, ...], *, cut: bool = False) -> AsyncIterator[tuple[SlowStore, Direct]]:
+    store = SlowStore()
+    store.pieces, store.cut = pieces, cut
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(listener.serve, store.serve)
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610  # not Django's
+        store.url = f"http://127.0.0.1:{port}/base/"
+        direct = Direct(LIMITS)
+        yield store, direct
+        direct.close()
+        group.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    "pieces", [(), (20,), (60,), (100, 200, 70_000), (900_000,), (len(big()) - 1,), (50, len(big()) - 65_536)]
+)
+async def test_a_large_body_comes_whole_however_it_is_cut_and_its_connection_is_used_again(
+    pieces: tuple[int, ...],
+) -> None:
+    async with slow(pieces) as (store, direct):
+        store.answers = [big(), WHOLE, big(BIG[::-1]), CHUNKED, big(b"x" * 65_000)]
+        site = site_of(store.url)
+        got = [(await direct.get(site, "/base/k", {}, ask(2_000_000))).body for _ in range(5)]
+    assert got == [BIG, b"hello", BIG[::-1], b"hello", b"x" * 65_000]
+    assert [len(asked) for asked in store.asked] == [5]
+
+
+async def test_a_store_that_closes_after_a_large_body_is_not_asked_there_again() -> None:
+    async with slow((500_000,)) as (store, direct):
+        store.answers = [big(head=b"connection: close\r\n"), big()]
+        site = site_of(store.url)
+        got = [(await direct.get(site, "/base/k", {}, ask(2_000_000))).body for _ in range(2)]
+    assert got == [BIG, BIG]
+    assert [len(asked) for asked in store.asked] == [1, 1]
+
+
+@pytest.mark.parametrize("pieces", [(300_000,), (len(big()) - 1,)])
+async def test_a_large_body_that_is_cut_off_may_pass(pieces: tuple[int, ...]) -> None:
+    async with slow(pieces, cut=True) as (store, direct):
+        store.answers = [big()]
+        with pytest.raises(TransientError):
+            await direct.get(site_of(store.url), "/base/k", {}, ask(2_000_000))
+
+
+async def test_who_leaves_in_the_middle_of_a_large_body_leaves_no_connection() -> None:
+    async with slow((300_000,)) as (store, direct), anyio.create_task_group() as group:
+        store.answers = [big(), big()]
+        site = site_of(store.url)
+        admitted = anyio.Event()
+        group.start_soon(direct.get, site, "/base/k", {}, ask(2_000_000, lambda _: admitted.set()))
+        await admitted.wait()
+        group.cancel_scope.cancel()
+    assert direct._idle == {}
