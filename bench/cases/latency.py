@@ -17,7 +17,7 @@ _CLIENTS = 4
 
 def api_latency(world: World) -> list[Row]:
     """GET of the running batch: one after the other at 50/s, then as many as four clients get."""
-    file = text_file(world.folder / "latency.jsonl", world.size(30_000, 500_000))
+    file = text_file(world.folder / "latency.jsonl", world.size(30_000, 400_000))
     with (
         instant() as engine,
         product(world.folder / "latency", engine.engine, max_lines="1000000") as server,
