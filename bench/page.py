@@ -18,6 +18,8 @@ same machine and work. **Figures mean something as ratios within one run.** "loa
 ended: above the number of cores, rates say more about the neighbours than about the system; CPU time per request holds better.
 
 The engine and the store answer at once and read nothing (`bench/instant.py`), so what is measured is the server alone. "pronk is" compares rates.
+What can be counted instead of timed is held in the everyday suite by `tests/guards/test_costs.py`; what grows with batches, workers and projects
+is in [scale](scale.md).
 
 """
 
