@@ -71,8 +71,9 @@ class Server:
         return time.time() + self.late
 
     def blobs(self) -> list[str]:
-        """Return the names of everything in storage."""
-        files = (path for path in self.blobs_folder.rglob("*") if path.is_file())
+        """Return the names of everything in storage but journals, which go a little after their batch has ended."""
+        tops = (top for top in self.blobs_folder.iterdir() if top.name != "journals")
+        files = (path for top in tops for path in top.rglob("*") if path.is_file())
         return sorted(path.relative_to(self.blobs_folder).as_posix() for path in files)
 
     def run(self, said: SimpleQueue[str | BaseException]) -> None:

@@ -53,6 +53,7 @@ class Tab:
             permissions=["clipboard-read", "clipboard-write"],
             **more,
         )
+        self.context.set_default_timeout(120_000)
         self.page = self.context.new_page()
         self.faults: list[str] = []
         self.strangers: list[str] = []

@@ -58,7 +58,7 @@ def run_batch(
     return made.id
 
 
-def wait_for(holds: Any, seconds: float = 20) -> None:
+def wait_for(holds: Any, seconds: float = 120) -> None:
     """Ask a server in another thread again and again; a test's time limit is what ends what never happens."""
     until = time.monotonic() + seconds
     while not holds():

@@ -6,7 +6,7 @@ storage are the simulation's. So a seed is a run, and the same seed is the same 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -474,6 +474,7 @@ def virtual(seed: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ids, "secrets", SimpleNamespace(randbits=chance.getrandbits))
         patch.setattr(ids, "time", SimpleNamespace(time_ns=next_ns))
+        patch.setattr(ids, "_last", deque([0], maxlen=1))
         patch.setattr(
             runner_module, "time", SimpleNamespace(monotonic=lambda: 0.0, time=lambda: float(EPOCH))
         )
