@@ -18,7 +18,7 @@ _QUICK = (
 
 def saturate(world: World) -> list[Row]:
     """Six set-ups of engines, or all; a share of 98 % or more, reached within 30 s or a fiftieth of the run, is the goal."""
-    wanted = [case for case in CASES if world.full or case.scene.name in _QUICK]
+    wanted = [case for case in CASES if world.is_full or case.scene.name in _QUICK]
     rows = []
     for case in wanted:
         found = judge(case)

@@ -131,13 +131,13 @@ def running_server(folder: Path, *, has_worker: bool = False, **settings: Any) -
     said: SimpleQueue[str | BaseException] = SimpleQueue()
     thread = threading.Thread(target=server.run, args=(said,), name="server")
     thread.start()
-    first = said.get(timeout=20)
+    first = said.get(timeout=120)
     if isinstance(first, BaseException):
         raise first
     try:
         yield server
     finally:
         server.stop()
-        thread.join(timeout=20)
+        thread.join(timeout=120)
     if not said.empty():
         raise AssertionError("the server ended badly") from said.get()  # type: ignore[misc]

@@ -209,7 +209,7 @@ def test_exactly_the_limit_is_taken(idle_client: OpenAI) -> None:
 
 def test_what_says_that_it_is_too_large_is_refused_before_it_is_sent(idle: Server) -> None:
     host, port = idle.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=120) as connection:
         connection.sendall(
             b"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\n"
             b"Content-Length: 99999999999\r\nExpect: 100-continue\r\n\r\n"
@@ -223,7 +223,7 @@ def test_expect_100_continue(idle: Server) -> None:
         b'--B\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--B--\r\n'
     )
     host, port = idle.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=120) as connection:
         connection.sendall(
             b"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\n"
             b"Content-Length: %d\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n" % len(body)
@@ -236,7 +236,7 @@ def test_expect_100_continue(idle: Server) -> None:
 def test_an_upload_that_is_cut_leaves_nothing(idle: Server, idle_http: httpx2.Client) -> None:
     before = idle.blobs()
     host, port = idle.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=120) as connection:
         connection.sendall(
             b"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\n"
             b"Content-Length: 2000000\r\n\r\n"

@@ -246,7 +246,7 @@ def test_a_405_names_every_method_of_the_path(idle_http: httpx2.Client) -> None:
 )
 def test_what_is_no_http(idle: Server, idle_http: httpx2.Client, request_bytes: bytes) -> None:
     host, port = idle.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=120) as connection:
         connection.sendall(request_bytes)
         connection.shutdown(socket.SHUT_WR)
         answer = connection.makefile("rb").read()
@@ -357,7 +357,7 @@ HEADS = {
 def test_heads_have_an_end(name: str, idle: Server, idle_http: httpx2.Client) -> None:
     """However much is sent, the server stops reading soon, says why, and lives."""
     host, port = idle.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=120) as connection:
         with suppress(ConnectionError):
             for piece in HEADS[name]():
                 connection.sendall(piece)

@@ -123,7 +123,7 @@ def test_a_client_that_goes_away_is_not_worked_for(
     body = json.dumps({"model": "hold", "messages": [], "stream": stream}).encode()
     host, port = server.url.removeprefix("http://").split(":")
     asked = server.engine.request_count
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=120) as connection:
         connection.sendall(
             b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (CHAT.encode(), len(body))
             + body
@@ -155,7 +155,7 @@ def test_a_batch_that_fills_the_engine_leaves_room(tmp_path: Path) -> None:
         while len(server.engine.held) < IN_FLIGHT - 2:
             assert client.batches.retrieve(batch.id).status in {"validating", "in_progress"}
         for stream in (False, True):
-            client.with_options(timeout=5).chat.completions.create(
+            client.with_options(timeout=120).chat.completions.create(
                 model="m", messages=MESSAGES, stream=stream
             )
         counts = client.batches.retrieve(batch.id).request_counts

@@ -88,14 +88,14 @@ def console_server(folder: Path, **settings: Any) -> Iterator[ConsoleServer]:
     said: SimpleQueue[str | BaseException] = SimpleQueue()
     thread = threading.Thread(target=server.run, args=(said,), name="console")
     thread.start()
-    first = said.get(timeout=20)
+    first = said.get(timeout=120)
     if isinstance(first, BaseException):
         raise first
     try:
         yield server
     finally:
         server.stop()
-        thread.join(timeout=20)
+        thread.join(timeout=120)
 
 
 def line(number: int, text: str, *, picture: bool = True, **more: Any) -> dict[str, Any]:

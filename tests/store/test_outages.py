@@ -112,7 +112,7 @@ async def test_one_that_always_loses_is_told_so_after_a_few_tries(
 async def test_a_deadlock_costs_one_of_both_another_try(cluster: Cluster) -> None:
     url = cluster.make_schema()
     async with opened(open_database(url)) as one, opened(open_database(url)) as other:
-        meeting = threading.Barrier(2, timeout=10)
+        meeting = threading.Barrier(2, timeout=120)
         tries: list[str] = []
 
         def work(first: str, second: str) -> Callable[[Transaction], None]:

@@ -69,7 +69,7 @@ def test_the_command(url: str, tmp_path: Path) -> None:
 
 def _run(*command: str, **variables: str) -> str:
     env = child_environment(variables)
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

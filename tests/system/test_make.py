@@ -50,7 +50,7 @@ def serving(aws: Aws) -> Iterator[dict[str, str]]:
             "AWS_ACCESS_KEY_ID": user.access_key,
             "AWS_SECRET_ACCESS_KEY": user.secret,
             "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": said.get(timeout=10),
+            "AWS_ENDPOINT_URL": said.get(timeout=120),
             "AWS_CONFIG_FILE": "/dev/null",
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
             "AWS_EC2_METADATA_DISABLED": "true",

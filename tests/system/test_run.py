@@ -26,7 +26,7 @@ def run(folder: Path, *arguments: str, **variables: str) -> tuple[int, str]:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
     return done.returncode, done.stdout + done.stderr
 
