@@ -4,13 +4,42 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import anyio
 import pytest
+import structlog
 from tests.store.databases import cluster, database_url, opener
 
 __all__ = ["anyio_backend", "cluster", "database_url", "opener"]
+
+
+_configure = structlog.configure
+
+
+def _configure_for_now(**settings: Any) -> None:
+    """Loggers keep no settings: the next test may make others, or look at what is logged."""
+    _configure(**{**settings, "cache_logger_on_first_use": False})
+
+
+structlog.configure = _configure_for_now  # type: ignore[assignment]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _logs_of_a_module() -> Iterator[None]:
+    yield from _logs_as_they_were()
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_a_test() -> Iterator[None]:
+    yield from _logs_as_they_were()
+
+
+def _logs_as_they_were() -> Iterator[None]:
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture
