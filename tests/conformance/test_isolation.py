@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import median
+from time import perf_counter
 from typing import Any
 
 import httpx2
+import pytest
+import structlog
 from tests.conformance.conftest import CHAT, lines
 from tests.conformance.server import running_server
 from tests.conformance.tenants import Tenants, make_key, make_project, own_things
+
+log = structlog.get_logger()
 
 FOREIGN_ROUTES = {
     "file_id": "file", "batch_id": "batch", "upload_id": "upload", "job_id": "job", "key_id": "key", "project_id": "project",
@@ -228,3 +234,28 @@ def test_only_the_operator_defines_jobs_where_that_is_said(tmp_path: Path) -> No
                 assert http.patch("/v1/jobs/job-x", json={}).status_code == status
                 assert http.delete("/v1/jobs/job-x").status_code == status
                 assert http.get("/v1/jobs").status_code == 200
+
+
+@pytest.mark.scale
+@pytest.mark.timeout(900)
+def test_time_tells_no_more_than_the_answer(tenants: Tenants) -> None:
+    """Each route that reads, in turns with the name of another's thing and with one that never was: equal medians."""
+    things = own_things(tenants)
+    differences = {}
+    with tenants.http(tenants.foreign) as http:
+        for method, path in routes(tenants):
+            name = next((name for name in FOREIGN_ROUTES if f"{{{name}}}" in path), None)
+            if method != "get" or name not in things:
+                continue
+            urls = [path.replace(f"{{{name}}}", thing) for thing in (things[name], unknown(things[name]))]
+            took: dict[str, list[float]] = {url: [] for url in urls}
+            for turn in range(600):
+                for url in urls[:: 1 if turn % 2 else -1]:
+                    began = perf_counter()
+                    http.get(url)
+                    took[url].append(perf_counter() - began)
+            theirs, nobodys = (median(took[url]) for url in urls)
+            differences[path] = theirs / nobodys - 1
+    log.info("timing", **{path: round(share, 3) for path, share in differences.items()})
+    assert len(differences) >= 5
+    assert max(map(abs, differences.values())) < 0.05, differences
