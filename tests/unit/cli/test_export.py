@@ -3,40 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
-import pytest
 from tests.conformance.conftest import line
-from tests.conformance.server import Server, running_server
-
-from pronk.cli.main import main
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("server"), has_worker=True) as running:
-        yield running
-
-
-@pytest.fixture
-def run(
-    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Run:
-    monkeypatch.setenv("PRONK_URL", server.url)
-    monkeypatch.setattr("pronk.cli.batches.POLL_SECONDS", 0.02)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
+from tests.unit.cli.conftest import Run
 
 
 def test_a_batch_becomes_a_table(run: Run) -> None:
