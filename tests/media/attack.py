@@ -6,6 +6,7 @@ import re
 import tracemalloc
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
@@ -27,9 +28,11 @@ UNREAD = {"image_invalid", "image_unsupported", "image_too_large"}
 WARY = WebRules(
     allow_http=True, dns_timeout=0.3, connect_timeout=0.3, first_byte_timeout=0.3, total_timeout=0.7
 )
+HOME = str(Path.home())
 LEAKS = re.compile(
     r"0x[0-9a-fA-F]{4,}|/work|/root|/tmp|site-packages|\.py\b|AKIA|ASIA|Signature=|hunter2|secret_key|Errno|Traceback"
     r"|127\.0\.0\.2|botocore|aiohttp|obstore|Pillow|PIL\."
+    rf"|{re.escape(HOME)}/"
 )
 
 

@@ -10,7 +10,7 @@ import pytest
 import structlog
 from tests.fakes.http1 import Reply
 from tests.media.addresses import LOOPBACK_SPELLINGS, SPECIAL_V4, SPECIAL_V6, embedded
-from tests.media.attack import CODES, REFUSED, WARY, refusals, watched_world
+from tests.media.attack import CODES, HOME, REFUSED, WARY, refusals, watched_world
 from tests.media.pictures import HOSTILE, POLYGLOTS, png
 from tests.media.references import BUCKETS, MALFORMED_WEB, OTHER_TENANT, SCHEMES, TENANT_A
 from tests.media.world import SITE_ADDRESS, SITE_HOST, World
@@ -284,7 +284,7 @@ async def test_an_allowed_page_may_not_send_elsewhere(monkeypatch: pytest.Monkey
         assert world.site.count("/private/a.png") == 0
 
 
-@pytest.mark.parametrize("leak", ["<Reader object at 0x7f3a12cc90>", "Signature=abc", "/root/.aws/config"])
+@pytest.mark.parametrize("leak", ["<Reader object at 0x7f3a12cc90>", "Signature=abc", f"{HOME}/.aws/config"])
 async def test_a_leak_into_the_log_would_be_seen(leak: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AssertionError):
         async with watched_world(monkeypatch):
