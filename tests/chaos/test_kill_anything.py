@@ -20,6 +20,7 @@ import pytest
 import structlog
 from tests.chaos.history import History
 from tests.fakes.engine import EngineProcess, engine_process
+from tests.system.serving import url_in
 
 from pronk.journal import decode_part
 
@@ -63,7 +64,7 @@ class Estate:
         with told.open("wb") as sink:
             self.server = subprocess.Popen(command, stderr=sink, cwd=self._folder)
         self._lives.callback(_end, self.server)
-        self.client = openai.OpenAI(base_url=f"{_url(told, self.server)}/v1", api_key="none", max_retries=0)
+        self.client = openai.OpenAI(base_url=f"{url_in(told, self.server)}/v1", api_key="none", max_retries=0)
 
     def kill(self, victim: str, dice: random.Random) -> None:
         """Kill, and start again what nobody else starts again."""
@@ -115,15 +116,6 @@ class Estate:
     def _start_engine(self, number: int, port: int) -> EngineProcess:
         arguments = ("--port", str(port), "--record", str(self._records[number]), "--marker", r"line-\d+")
         return self._lives.enter_context(engine_process(*arguments))
-
-
-def _url(told: Path, process: subprocess.Popen[bytes]) -> str:
-    while process.poll() is None:
-        for line in told.read_text().splitlines():
-            if '"event":"listening"' in line:
-                return str(msgspec.json.decode(line)["url"])
-        time.sleep(0.02)
-    raise AssertionError(told.read_text())
 
 
 def _children(pid: int) -> list[int]:

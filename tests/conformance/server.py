@@ -128,6 +128,13 @@ class Server:
 def running_server(folder: Path, *, has_worker: bool = False, **settings: Any) -> Iterator[Server]:
     """Give a server that listens on a free port of this machine; it ends with the block."""
     server = Server(folder, has_worker=has_worker, settings=settings)
+    with in_a_thread(server):
+        yield server
+
+
+@contextmanager
+def in_a_thread(server: Server) -> Iterator[None]:
+    """Run a server beside the block; what ended it badly is raised."""
     said: SimpleQueue[str | BaseException] = SimpleQueue()
     thread = threading.Thread(target=server.run, args=(said,), name="server")
     thread.start()
@@ -135,7 +142,7 @@ def running_server(folder: Path, *, has_worker: bool = False, **settings: Any) -
     if isinstance(first, BaseException):
         raise first
     try:
-        yield server
+        yield
     finally:
         server.stop()
         thread.join(timeout=120)

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 import uvicorn
-from tests.conformance.server import Server
+from tests.conformance.server import Server, in_a_thread
 from tests.fakes.aws.server import Aws, open_aws
 from tests.media.pictures import png
 from tests.worker.world import World
@@ -85,17 +84,8 @@ class ConsoleServer(Server):
 def console_server(folder: Path, **settings: Any) -> Iterator[ConsoleServer]:
     """Give a server that runs batches on a fake engine; it ends with the block."""
     server = ConsoleServer(folder, has_worker=True, settings=settings)
-    said: SimpleQueue[str | BaseException] = SimpleQueue()
-    thread = threading.Thread(target=server.run, args=(said,), name="console")
-    thread.start()
-    first = said.get(timeout=120)
-    if isinstance(first, BaseException):
-        raise first
-    try:
+    with in_a_thread(server):
         yield server
-    finally:
-        server.stop()
-        thread.join(timeout=120)
 
 
 def line(number: int, text: str, *, picture: bool = True, **more: Any) -> dict[str, Any]:

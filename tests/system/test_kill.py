@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import msgspec
 import openai
 import pytest
 from tests.fakes.engine import engine_process
+from tests.system.serving import serving
 
 from pronk.journal import decode_part
 
@@ -25,24 +25,9 @@ LINES = 5000
 @contextmanager
 def server(folder: Path, engine_url: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Run ``pronk serve`` with one worker; give the process, leader of a group of its own, and its URL."""
-    command = [sys.executable, "-m", "pronk", "serve", "--port", "0", "--data-dir", str(folder / "data")]
-    command += ["--engine", engine_url, "--workers", "1", "--log-format", "json"]
-    log = folder / f"serve-{time.monotonic_ns()}.log"
-    with log.open("wb") as sink, subprocess.Popen(command, stderr=sink, cwd=folder) as process:
-        try:
-            yield process, _wait_for_url(log, process)
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def _wait_for_url(log: Path, process: subprocess.Popen[bytes]) -> str:
-    while process.poll() is None:
-        for line in log.read_text().splitlines():
-            if '"event":"listening"' in line:
-                return str(msgspec.json.decode(line)["url"])
-        time.sleep(0.02)
-    raise AssertionError(log.read_text())
+    arguments = ("--engine", engine_url, "--workers", "1", "--log-format", "json")
+    with serving(folder, *arguments) as running:
+        yield running
 
 
 def test_sigkill_of_everything_loses_and_doubles_nothing(tmp_path: Path) -> None:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -20,31 +17,11 @@ import pytest
 from tests.chaos.storage import s3_storage
 from tests.fakes.engine import engine_process
 from tests.store.cluster import Cluster
+from tests.system.serving import serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(110)]
 
 LINES = 300
-
-
-@contextmanager
-def _server(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    command = [sys.executable, "-m", "pronk", "serve", "--port", "0", "--data-dir", str(folder / "data")]
-    log = folder / "serve.log"
-    with log.open("wb") as sink, subprocess.Popen([*command, *arguments], stderr=sink, cwd=folder) as process:
-        try:
-            yield process, _wait_for_url(log, process)
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-def _wait_for_url(log: Path, process: subprocess.Popen[bytes]) -> str:
-    while process.poll() is None:
-        for line in log.read_text().splitlines():
-            if '"event":"listening"' in line:
-                return str(msgspec.json.decode(line)["url"])
-        time.sleep(0.02)
-    raise AssertionError(log.read_text())
 
 
 def _workers(pid: int) -> list[int]:
@@ -107,7 +84,7 @@ async def test_the_whole_server_on_postgres_and_s3(
             arguments += ["--database", cluster.make_schema(), "--storage", storage, "--flush-seconds", "0.1"]
 
             def run() -> tuple[openai.types.Batch, str, float]:
-                with _server(tmp_path, *arguments) as (process, url):
+                with serving(tmp_path, *arguments) as (process, url):
                     return _run_with_deaths(url, process)
 
             batch, output, longest = await anyio.to_thread.run_sync(run)
