@@ -263,10 +263,10 @@ class Worker:
         held = await self._store.shards.renew(self.id, until=now + self._tuning.lease_seconds)
         self._unwanted = {key[0] for key, is_wanted in held.items() if not is_wanted}
         for shard in self._open_shards():
-            if shard.batch.id in self._unwanted:
-                self._let_go(shard, is_lost=False)
-            elif shard.key in before and shard.key not in held:
+            if shard.key in before and shard.key not in held:
                 self._let_go(shard, is_lost=True)
+            elif shard.batch.id in self._unwanted:
+                self._let_go(shard, is_lost=False)
         self._lease.renew(now + self._tuning.lease_seconds)
         await self._free_strays(held.keys())
         await self._renew_duty(now + self._tuning.lease_seconds)
