@@ -78,8 +78,8 @@ def _fetcher() -> Callable[[str, str], bytes]:
 
 def ray(file: Path, engine: str, output: Path) -> int:
     """Run Ray Data's HTTP processor on the file."""
-    import ray.data  # type: ignore[import-not-found]  # noqa: PLC0415  # each peer needs its own alone
-    from ray.data.llm import (  # type: ignore[import-not-found]  # noqa: PLC0415  # as above
+    import ray.data  # noqa: PLC0415  # each peer needs its own alone
+    from ray.data.llm import (  # noqa: PLC0415  # as above
         HttpRequestProcessorConfig,
         build_processor,
     )

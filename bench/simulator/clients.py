@@ -81,7 +81,8 @@ def _pyqwest(target: str) -> dict[str, Post]:
     client = pyqwest.Client(transport)
 
     async def post(body: bytes) -> int:
-        return (await client.post(target, HEADERS, body)).status
+        status: int = (await client.post(target, HEADERS, body)).status
+        return status
 
     return {"pyqwest": post}
 
