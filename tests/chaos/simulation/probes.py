@@ -52,6 +52,7 @@ WANTED = (
     *(
         "a line was sent again",
         "a line is in two parts",
+        "a part came after its batch's end",
         "find_ticket",
         "disown_shard",
         "reclaim_shard",
