@@ -23,8 +23,8 @@ class History(msgspec.Struct):
     def kill(self, asked: Counter[str], journalled: AbstractSet[str]) -> None:
         """Note what was known when something was killed."""
         self.check(asked)
-        self.in_flight += len(set(asked) - journalled)
         self.durable |= journalled
+        self.in_flight += len(set(asked) - self.durable)
         self._asked_then = Counter(asked)
 
     def check(self, asked: Counter[str]) -> None:
