@@ -100,6 +100,11 @@ class FaultyDatabase:
             "read", lambda: self._database.read(self._numbered(work)), StoreOutageError
         )
 
+    async def look(self, work: Callable[[Transaction], T], /) -> T:
+        return await self._faults.around(
+            "read", lambda: self._database.look(self._numbered(work)), StoreOutageError
+        )
+
     async def write(self, work: Callable[[Transaction], T], /) -> T:
         return await self._faults.around(
             "write", lambda: self._database.write(self._numbered(work)), StoreOutageError

@@ -248,6 +248,17 @@ def test_auto_paging(many: tuple[OpenAI, list[str]], idle_http: httpx2.Client) -
     assert (none["data"], none["has_more"], none["last_id"]) == ([], False, None)
 
 
+def test_a_batch_looks_the_same_alone_and_in_a_list(
+    many: tuple[OpenAI, list[str]], idle_http: httpx2.Client
+) -> None:
+    _, ids = many
+    alone = idle_http.get(f"/v1/batches/{max(ids)}")
+    listed = idle_http.get("/v1/batches", params={"limit": 1, "job_id": "job-many"})
+    assert alone.text in listed.text
+    assert alone.headers["content-type"] == listed.headers["content-type"]
+    assert idle_http.head(f"/v1/batches/{max(ids)}").status_code == 405
+
+
 def test_results_by_page(client: OpenAI, upload: Upload, http: httpx2.Client) -> None:
     bad = {3, 7, 8, 300, 900}
     data = "".join(line(n, content="s3://bad/x" if n in bad else "y" * 200) for n in range(1, 1001))

@@ -15,14 +15,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
+import httpx2
 import pytest
 from tests.media.pictures import png
 from tests.media.world import open_world as open_media
 from tests.worker.world import World, open_world, request_file, request_line
 
+from pronk.api.app import create_api
+from pronk.api.parts import ApiParts
 from pronk.domain.ids import BatchId, new_worker_id
 from pronk.domain.lines import ResultHead, answer_line
 from pronk.engines.client import Answer
+from pronk.journal import Journal
+from pronk.settings import Settings
 from pronk.store.database import Row
 from pronk.store.sqlite import open_sqlite
 from pronk.store.store import Store
@@ -37,18 +42,23 @@ SHARD_STATEMENTS = Counter(pick_batch=1, claim_shard=1, count_claim=1, finish_sh
 
 
 class CountingDatabase:
-    """A database that counts statements by name and transactions that write."""
+    """A database that counts statements by name, and transactions that read in a thread or write."""
 
     def __init__(self, database: Any) -> None:
         self.statements: Counter[str] = Counter()
-        self.writes = 0
+        self.reads = self.writes = 0
         self._database = database
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._database, name)
 
     async def read(self, work: Callable[[Any], T], /) -> T:
+        self.reads += 1
         found: T = await self._database.read(lambda tx: work(_Counted(tx, self.statements)))
+        return found
+
+    async def look(self, work: Callable[[Any], T], /) -> T:
+        found: T = await self._database.look(lambda tx: work(_Counted(tx, self.statements)))
         return found
 
     async def write(self, work: Callable[[Any], T], /) -> T:
@@ -121,6 +131,28 @@ async def test_the_database_is_asked_by_the_shard_and_not_by_the_line(tmp_path: 
         {name: count * shards for name, count in SHARD_STATEMENTS.items()}
     )
     assert max(database.statements[name] for name in ("start_batch", "end_batch", "delete_shards")) == 1
+
+
+async def test_a_look_at_a_batch_takes_two_look_ups_and_no_thread(tmp_path: Path) -> None:
+    async with counted(tmp_path) as (world, database):
+        batch_id = await world.add_batch(request_file(1))
+        parts = ApiParts(
+            store=world.store,
+            blobs=world.blobs,
+            journal=Journal(world.blobs),
+            settings=Settings(),
+            now=world.now,
+            pools={},
+            resolver=world.media,
+            version="0",
+        )
+        transport = httpx2.ASGITransport(create_api(parts))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            database.statements.clear()
+            database.reads = database.writes = 0
+            assert (await client.get(f"/v1/batches/{batch_id}")).json()["id"] == batch_id
+    assert database.statements == Counter(find_any_api_key=1, find_project=1, get_batch=1)
+    assert (database.reads, database.writes) == (0, 0)
 
 
 async def test_a_shard_is_one_part_unless_it_is_large_or_slow(tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ class Deaf:
         self.is_deaf = False
         self.applied = database.applied
         self.read = database.read
+        self.look = database.look
         self.close = database.close
         self.clock_difference = database.clock_difference
         self._database = database

@@ -198,3 +198,29 @@ async def test_a_process_that_is_stopped_within_a_transaction_is_waited_for_unti
         await store.files.add(a_file())
         assert await store.projects.page() == before
         assert not [project for project in before if "half done" in project.name]
+
+
+async def test_a_look_at_sqlite_waits_for_no_writer(tmp_path: Path) -> None:
+    async with opened(open_sqlite(tmp_path / "pronk.db")) as store:
+        batch_id = await start_batch(store)
+        with sqlite3.connect(tmp_path / "pronk.db", isolation_level=None) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            other.execute("DELETE FROM shard")
+            assert (await store.batches.get(None, batch_id)).id == batch_id
+
+
+async def test_a_look_at_sqlite_that_would_have_to_wait_does_so_in_a_thread(tmp_path: Path) -> None:
+    sqlite = open_sqlite(tmp_path / "pronk.db")
+    threads: list[int] = []
+
+    def work(tx: Transaction) -> object:
+        threads.append(threading.get_ident())
+        if len(threads) == 1:
+            raise sqlite3.OperationalError("database is locked")
+        return tx.one("ping")
+
+    try:
+        assert await sqlite.look(work) is not None
+    finally:
+        await sqlite.close()
+    assert threads[0] == threading.get_ident() != threads[1]

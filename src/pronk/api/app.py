@@ -29,6 +29,7 @@ from pronk.api import (
 from pronk.api.edge import Edge
 from pronk.api.errors import add_error_handlers
 from pronk.api.parts import ApiParts
+from pronk.api.polled import Polled
 from pronk.api.traced import Traced
 from pronk.telemetry.traces import tracer
 
@@ -70,9 +71,11 @@ def create_api(parts: ApiParts) -> FastAPI:
         strict_content_type=False,
         middleware=[*_tracing(), Middleware(Edge)],
         generate_unique_id_function=_operation_id,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.parts = parts
     add_error_handlers(app)
+    app.router.routes.insert(0, Polled())
     for router in _ROUTERS:
         app.include_router(router)
     _describe(app)

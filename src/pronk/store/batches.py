@@ -67,7 +67,7 @@ class Batches:
 
     async def get(self, project_id: ProjectId | None, batch_id: str) -> Batch:
         """Return a batch with its counts as of now; `project_id` None is for the program itself."""
-        row = await self._database.read(lambda tx: tx.one("get_batch", id=batch_id, project_id=project_id))
+        row = await self._database.look(lambda tx: tx.one("get_batch", id=batch_id, project_id=project_id))
         if row is None:
             raise NotFoundError(f"No such batch: {batch_id!r}.", param="batch_id", code="not_found")
         return rows.to_batch(row)

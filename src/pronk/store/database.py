@@ -1,7 +1,8 @@
 """The seam between statements and a database: named SQL, plain rows, transactions as plain functions.
 
 A transaction is a synchronous function of a `Transaction`; it runs whole in a thread of the database's own, so its code
-reads the same for every database and never holds up the event loop. It may run several times and may see, in each of its
+reads the same for every database and never holds up the event loop; a look at a few rows of a file is quicker than the wake-up of a
+thread and runs where it is asked for. A transaction may run several times and may see, in each of its
 statements, what others have committed before that statement: what must not change in between has to be locked by a write.
 """
 
@@ -58,6 +59,9 @@ class Database(Protocol):
 
     async def read(self, work: Callable[[Transaction], T], /) -> T:
         """Run `work` on one consistent state, without waiting for writers."""
+
+    async def look(self, work: Callable[[Transaction], T], /) -> T:
+        """Run `work` as `read` does, for a few rows by their keys: where that waits for nobody, without a thread's wake-up."""
 
     async def write(self, work: Callable[[Transaction], T], /) -> T:
         """Run `work` so that all of it happens, durably, or none of it.

@@ -45,7 +45,7 @@ class Files:
 
     async def get(self, project_id: ProjectId, file_id: str, *, now: int) -> File:
         """Return a file of the project that has not expired."""
-        row = await self._database.read(
+        row = await self._database.look(
             lambda tx: tx.one("get_file", id=file_id, project_id=project_id, now=now)
         )
         if row is None:

@@ -55,7 +55,7 @@ class Keys:
             is_keyed = tx.one("find_any_api_key") is not None
             return Found(None, is_keyed, _limits(tx.one("find_project", id=DEFAULT_PROJECT)))
 
-        return await self._database.read(work)
+        return await self._database.look(work)
 
     async def get(self, project_id: ProjectId | None, key_id: str) -> Key:
         """Return a key of the project, or of any (None)."""

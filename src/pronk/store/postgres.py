@@ -91,6 +91,9 @@ class PostgresDatabase:
     async def read(self, work: Callable[[PostgresTransaction], T], /) -> T:
         return await self._run(_READ, work)
 
+    async def look(self, work: Callable[[PostgresTransaction], T], /) -> T:
+        return await self.read(work)
+
     async def write(self, work: Callable[[PostgresTransaction], T], /) -> T:
         return await self._run(_WRITE, work)
 

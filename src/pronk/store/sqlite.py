@@ -53,12 +53,21 @@ class SqliteDatabase:
         self._path = path
         self._queries = load_queries()
         self._writer = _connect(path)
+        self._looker = _connect(path)
+        self._looker.execute("PRAGMA busy_timeout = 0")
         self._writing = anyio.CapacityLimiter(1)
         self._reading = anyio.CapacityLimiter(READERS)
         self._readers: list[sqlite3.Connection] = []
 
     async def read(self, work: Callable[[SqliteTransaction], T], /) -> T:
         return await until_done(lambda: anyio.to_thread.run_sync(self._read, work, limiter=self._reading))
+
+    async def look(self, work: Callable[[SqliteTransaction], T], /) -> T:
+        """On the event loop itself: readers wait for no writer. In the rare moments when they would, a thread does."""
+        try:
+            return self._read_on(self._looker, work)
+        except sqlite3.OperationalError:
+            return await self.read(work)
 
     async def write(self, work: Callable[[SqliteTransaction], T], /) -> T:
         return await until_done(lambda: anyio.to_thread.run_sync(self._write, work, limiter=self._writing))
@@ -68,18 +77,23 @@ class SqliteDatabase:
         return await self.write(_set_clock)
 
     async def close(self) -> None:
-        for connection in [self._writer, *self._readers]:
+        for connection in [self._writer, self._looker, *self._readers]:
             connection.close()
 
     def _read(self, work: Callable[[SqliteTransaction], T]) -> T:
         with _outages():
             connection = self._readers.pop() if self._readers else _connect(self._path)
             try:
-                connection.execute("BEGIN")
-                return work(SqliteTransaction(connection, self._queries))
+                return self._read_on(connection, work)
             finally:
-                connection.rollback()
                 self._readers.append(connection)
+
+    def _read_on(self, connection: sqlite3.Connection, work: Callable[[SqliteTransaction], T]) -> T:
+        try:
+            connection.execute("BEGIN")
+            return work(SqliteTransaction(connection, self._queries))
+        finally:
+            connection.rollback()
 
     def _write(self, work: Callable[[SqliteTransaction], T]) -> T:
         with _outages():

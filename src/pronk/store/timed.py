@@ -28,6 +28,13 @@ class TimedDatabase:
         finally:
             _READ.observe(perf_counter() - began_at)
 
+    async def look(self, work: Callable[[Transaction], T], /) -> T:
+        began_at = perf_counter()
+        try:
+            return await self._database.look(work)
+        finally:
+            _READ.observe(perf_counter() - began_at)
+
     async def write(self, work: Callable[[Transaction], T], /) -> T:
         began_at = perf_counter()
         try:

@@ -164,6 +164,9 @@ class ProcessDatabase:
     async def read(self, work: Callable[[Transaction], T], /) -> T:
         return await self._run("read", work)
 
+    async def look(self, work: Callable[[Transaction], T], /) -> T:
+        return await self._run("read", work)
+
     async def write(self, work: Callable[[Transaction], T], /) -> T:
         return await self._run("write", work)
 
