@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from pronk.domain.errors import SettingsError
 from pronk.settings import load
-from pronk.telemetry.traces import address
+from pronk.telemetry.traces import address, wait_for
 
 ENGINE = {"PRONK_ENGINE": "http://127.0.0.1:1/v1"}
 ALL = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318/"}
@@ -48,3 +50,16 @@ def test_what_is_wrong_is_said(environ: dict[str, str], said: str) -> None:
 @pytest.mark.parametrize("given", ["http://c:4318", "http://c:4318/", "http://c:4318/v1/traces"])
 def test_a_bare_address_gets_the_path_of_traces(given: str) -> None:
     assert address(given) == "http://c:4318/v1/traces"
+
+
+def test_the_end_does_not_wait_for_a_collector_that_never_answers() -> None:
+    answered = threading.Event()
+    wait_for(answered.wait, 0.01)
+    assert not answered.is_set()
+    answered.set()
+
+
+def test_the_end_waits_for_a_collector_that_answers() -> None:
+    done: list[str] = []
+    wait_for(lambda: done.append("sent"), 120)
+    assert done == ["sent"]

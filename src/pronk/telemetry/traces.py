@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from threading import Thread
+from typing import Final
 from urllib.parse import urlsplit
 
 from opentelemetry.context import Context
@@ -19,6 +21,9 @@ __all__ = ["carried", "carrier", "context_of", "install", "link_to", "opened", "
 
 _propagator = TraceContextTextMapPropagator()
 _SCOPE = "pronk"
+
+LAST_SECONDS: Final = 2.0
+"""How long the end of a process waits for a collector."""
 _PATH = "/v1/traces"
 
 
@@ -47,7 +52,7 @@ def opened(endpoint: str, ratio: float, version: str) -> Iterator[None]:
     """Send spans to an OTLP collector over HTTP within the block, nothing at all for an empty `endpoint`.
 
     A trace is kept with probability `ratio` unless its caller has decided already. What was not sent yet is sent at the
-    end. Raises SettingsError when the packages for that are not installed.
+    end, as far as the collector takes it in `LAST_SECONDS`. Raises SettingsError when the packages for that are not installed.
     """
     if not endpoint:
         yield
@@ -64,13 +69,21 @@ def opened(endpoint: str, ratio: float, version: str) -> Iterator[None]:
             "or leave out traces_endpoint (and set OTEL_SDK_DISABLED=true where OTEL_… variables name a collector)"
         ) from error
     named = Resource({"service.name": "pronk", "service.version": version})
-    provider = Provider(resource=named.merge(Resource.create()), sampler=ParentBasedTraceIdRatio(ratio))
+    sampler = ParentBasedTraceIdRatio(ratio)
+    provider = Provider(resource=named.merge(Resource.create()), sampler=sampler, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=address(endpoint))))
     try:
         with install(provider):
             yield
     finally:
-        provider.shutdown()
+        wait_for(provider.shutdown, LAST_SECONDS)
+
+
+def wait_for(deed: Callable[[], object], seconds: float) -> None:
+    """Do something that may take long, and wait for it so long; then it is left to its fate, which ends with the process."""
+    thread = Thread(target=deed, daemon=True)
+    thread.start()
+    thread.join(seconds)
 
 
 def address(endpoint: str) -> str:
