@@ -333,12 +333,14 @@ class Worker:
             self._wake()
 
     async def _renew_duty(self, until: float) -> None:
-        if self._duty is None:
+        """Keep the lease of the duty in hand; stop that one when it is lost, not the next, which may have begun meanwhile."""
+        duty, scope = self._duty, self._duty_scope
+        if duty is None:
             return
         try:
-            await self._store.duties.renew(self._duty, until=until)
+            await self._store.duties.renew(duty, until=until)
         except ClaimLostError:
-            self._duty_scope.cancel()
+            scope.cancel()
 
     def _wake(self) -> None:
         """Tell whoever idles that there may be work."""
