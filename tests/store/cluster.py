@@ -43,6 +43,19 @@ class Cluster:
     def drop_schema(self, url: str) -> None:
         self._tell(f"DROP SCHEMA {url.rpartition('%3D')[2]} CASCADE")
 
+    def dump(self, url: str, to: Path) -> None:
+        """Write what a schema held at one moment into a file, while others go on."""
+        schema = url.rpartition("%3D")[2]
+        subprocess.run(["pg_dump", "--format=custom", f"--schema={schema}", f"--file={to}", url], check=True)
+
+    def restore(self, dump: Path, url: str) -> str:
+        """Make a database of its own from the dump of a schema; return the schema's URL in it."""
+        name = f"restored_{next(self._numbers)}"
+        self._tell(f"CREATE DATABASE {name}")
+        there = url.replace("/postgres?", f"/{name}?")
+        subprocess.run(["pg_restore", "--exit-on-error", f"--dbname={there}", str(dump)], check=True)
+        return there
+
     def start(self) -> None:
         options = f"-p {self._port} -k '' {self._options}"
         self._run("pg_ctl", "start", "-w", "-D", str(self._folder), "-l", str(self._log), "-o", options)
