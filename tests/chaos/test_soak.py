@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from statistics import linear_regression
 
-import msgspec
 import pytest
 import structlog
+from tests.chaos.looks import Look, look
 from tests.chaos.test_kill_anything import Estate, _children, _survives, estate
 
 log = structlog.get_logger()
@@ -27,28 +27,10 @@ MOST_GROWTH = 16.0
 """Megabytes that it may grow in a shorter run."""
 
 
-class Look(msgspec.Struct, frozen=True):
-    """A process at some second: megabytes in memory and open descriptors."""
-
-    second: float
-    megabytes: float
-    descriptors: int
-
-
-def _look(pid: int, since: float) -> Look:
-    status = Path(f"/proc/{pid}/status").read_text()
-    resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-    return Look(
-        time.monotonic() - since,
-        int(resident.split()[1]) / 1024,
-        len(list(Path(f"/proc/{pid}/fd").iterdir())),
-    )
-
-
 def _told(looks: list[Look], seconds: float) -> dict[str, float]:
     """Return what the looks after warming up say: slope in megabytes an hour, growth, and descriptors at both ends."""
-    warm = [look for look in looks if look.second > WARM_SHARE * seconds]
-    slope = linear_regression([look.second for look in warm], [look.megabytes for look in warm]).slope * 3600
+    warm = [each for each in looks if each.second > WARM_SHARE * seconds]
+    slope = linear_regression([each.second for each in warm], [each.megabytes for each in warm]).slope * 3600
     ends = {"first": warm[0].descriptors, "last": warm[-1].descriptors}
     return {
         "slope": slope,
@@ -70,13 +52,13 @@ def _soak(place: Estate, folder: Path, seconds: float) -> tuple[list[Look], int,
         batches += 1
         for record in folder.glob("asked-*.txt"):
             record.write_text("")
-        looks.append(_look(place.server.pid, began_at))
+        looks.append(look(place.server.pid, began_at))
         log.info(
             "soaked",
             batches=batches,
             deaths=deaths,
             api=looks[-1],
-            workers=[_look(pid, began_at) for pid in _children(place.server.pid)],
+            workers=[look(pid, began_at) for pid in _children(place.server.pid)],
         )
     return looks, batches, deaths
 

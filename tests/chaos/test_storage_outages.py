@@ -10,6 +10,9 @@ from pathlib import Path
 import anyio
 import msgspec
 import pytest
+import structlog
+from tests.chaos.field import mother, open_field
+from tests.chaos.looks import Look, look
 from tests.chaos.storage import s3_storage
 from tests.fakes.aws.faults import GARBAGE, HANG_UP, RESET, SILENT, Fault, Latency
 from tests.fakes.aws.server import Aws
@@ -22,6 +25,8 @@ from pronk.blobs import open_blobs
 from pronk.domain.batch import BatchStatus, Counts
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("impatient"), pytest.mark.timeout(120)]
+
+log = structlog.get_logger()
 
 LINES = 60
 MET = 12
@@ -39,6 +44,12 @@ FAULTS: dict[str, Fault] = {
     "no HTTP": Fault(manners=GARBAGE),
 }
 SHORT = ("busy",)
+OUTAGE = 300.0
+"""Seconds of the long outage."""
+
+FLAT = 8.0
+"""Megabytes that a worker may grow meanwhile, from its first tenth on."""
+
 READ_ONLY = {"cut", "stalls", "too short"}
 """Those that are about bodies of objects."""
 
@@ -108,6 +119,43 @@ async def test_an_s3_that_crawls_costs_time_only(tmp_path: Path, monkeypatch: py
         batch_id = await world.add_batch(request_file(LINES))
         async with world.working():
             await _comes_out_right(world, batch_id)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+async def test_minutes_of_503_cost_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws, url, lines = Aws(), f"sqlite://{tmp_path}/pronk.db", 6000
+    async with s3_storage(monkeypatch, aws) as storage:
+        with mother() as bearer:
+            async with open_field(tmp_path, url, bearer, storage=storage) as field:
+                batch_id = await field.add(lines, model="delay-0.01")
+                pid = field.mother.bear(field.life())
+                await field.engine.until(lambda engine: engine.request_count >= lines // 10)
+                looks = await _away(aws, pid)
+                asked = field.engine.request_count
+                batch = await field.until(batch_id, lambda batch: batch.is_terminal)
+                found = [line["custom_id"] for line in await field.lines(batch.output_file_id)]
+                await field.stop(pid)
+                sent = field.asked()
+    log.info("waited out", seconds=OUTAGE, asked=asked, first=looks[0], last=looks[-1])
+    assert (batch.status, batch.counts) == (BatchStatus.COMPLETED, Counts(lines, lines, 0))
+    assert found == [f"r-{number}" for number in range(1, lines + 1)]
+    assert sent.total() == lines
+    assert asked < lines
+    assert looks[-1].megabytes - looks[0].megabytes <= FLAT
+    assert looks[-1].descriptors <= looks[0].descriptors
+
+
+async def _away(aws: Aws, pid: int) -> list[Look]:
+    """Refuse everything for the time of an outage; return looks at the worker after its first tenth and from then on."""
+    fault, began_at = aws.fail(Fault(code="SlowDown", times=None)), anyio.current_time()
+    looks = []
+    for tenth in range(1, 11):
+        await anyio.sleep_until(began_at + OUTAGE * tenth / 10)
+        looks.append(look(pid, began_at))
+    assert fault.met > OUTAGE / 10
+    aws.faults.clear()
+    return looks
 
 
 async def test_while_s3_is_away_little_is_held_in_memory(
