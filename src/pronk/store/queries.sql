@@ -281,7 +281,8 @@ INSERT INTO share (pool, priority, parent, name, turn, is_active, version)
 VALUES (:pool, :priority, :parent, :name,
         COALESCE((SELECT MIN(turn) FROM share
                    WHERE pool = :pool AND priority = :priority AND parent = :parent AND is_active = 1),
-                 (SELECT MAX(turn) FROM share WHERE pool = :pool AND priority = :priority AND parent = :parent), 0),
+                 (SELECT MAX(turn) FROM share
+                   WHERE pool = :pool AND priority = :priority AND parent = :parent AND is_active = 0), 0),
         1, 1)
 ON CONFLICT (pool, priority, parent, name) DO UPDATE
    SET turn = CASE WHEN share.is_active = 0 AND share.turn < excluded.turn THEN excluded.turn ELSE share.turn END,
