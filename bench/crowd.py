@@ -1,8 +1,8 @@
 """Simulated workers on one database, at the pace of real ones: what they wait for each other.
 
-``python -m bench.crowd URL --workers 16 --shard-seconds 2 --seconds 30`` prints its figures as JSON. Each one claims, works for
+``python -m bench.crowd URL --workers 16 --of 16 --shard-seconds 2 --seconds 30`` prints its figures as JSON. Each one claims, works for
 as long as a shard takes, and finishes, one after the other, where a real worker claims ahead; beside that it reports every
-second, renews and looks around every two, and asks for whole-batch work five times a second, as real workers do.
+second, renews and looks around every two, and asks for whole-batch work as often as real workers do among so many.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pronk.domain.shard import Claim, Progress
 from pronk.domain.usage import Usage
 from pronk.store.opening import open_database
 from pronk.store.store import Store
+from pronk.worker.loop import Tuning
 
 _ROOT = Path(__file__).resolve().parents[1]
 _FAR = 2e9
@@ -32,12 +33,13 @@ _OF_PROCESS = 16
 
 
 class Player:
-    """One worker."""
+    """One worker of so many."""
 
-    def __init__(self, url: str, shard_seconds: float) -> None:
+    def __init__(self, url: str, shard_seconds: float, workers: int) -> None:
         self.cycles: list[float] = []
         self._store = Store(open_database(url))
         self._id: WorkerId = new_worker_id()
+        self._workers = workers
         self._shard_seconds = shard_seconds
         self._held: Claim | None = None
 
@@ -48,7 +50,7 @@ class Player:
             if self._shard_seconds:
                 group.start_soon(self._often, 1.0, self._report)
                 group.start_soon(self._often, 2.0, self._heartbeat)
-                group.start_soon(self._often, 0.2, self._ask_for_duties)
+                group.start_soon(self._often, Tuning().pause(self._workers), self._ask_for_duties)
                 await anyio.sleep(random.random() * self._shard_seconds)
             while not over():
                 await self._serve()
@@ -93,6 +95,7 @@ def crowd(url: str, workers: int, *, shard_seconds: float, seconds: float) -> di
     """Let so many workers work; return shards a second and the mean seconds from a claim to the next."""
     parts = [min(_OF_PROCESS, workers - first) for first in range(0, workers, _OF_PROCESS)]
     command = [sys.executable, "-m", "bench.crowd", url, "--shard-seconds", str(shard_seconds)]
+    command += ["--of", str(workers)]
     children = [
         subprocess.Popen(
             [*command, "--workers", str(part), "--seconds", str(seconds)],
@@ -120,7 +123,7 @@ def _begun(children: list[subprocess.Popen[str]]) -> list[subprocess.Popen[str]]
 
 
 async def _play(given: argparse.Namespace) -> list[float]:
-    players = [Player(given.url, given.shard_seconds) for _ in range(given.workers)]
+    players = [Player(given.url, given.shard_seconds, given.of) for _ in range(given.workers)]
     print("ready", flush=True)
     sys.stdin.readline()
     ends = time.monotonic() + given.seconds
@@ -134,6 +137,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url")
     parser.add_argument("--workers", type=int, required=True)
+    parser.add_argument("--of", type=int, required=True, help="workers in all processes")
     parser.add_argument("--shard-seconds", type=float, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     print(json.dumps({"cycles": anyio.run(_play, parser.parse_args())}))

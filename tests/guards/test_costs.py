@@ -155,6 +155,12 @@ async def test_a_look_at_a_batch_takes_two_look_ups_and_no_thread(tmp_path: Path
     assert (database.reads, database.writes) == (0, 0)
 
 
+def test_a_fleet_that_finds_nothing_asks_no_more_often_than_fifty_times_a_second() -> None:
+    tuning = Tuning()
+    assert [tuning.pause(workers) for workers in (1, 10, 25, 75)] == [0.2, 0.2, 0.5, 1.5]
+    assert tuning.pause(200) == tuning.pause(100) == 2.0
+
+
 async def test_a_shard_is_one_part_unless_it_is_large_or_slow(tmp_path: Path) -> None:
     async with counted(tmp_path) as (world, database):
         parts: list[str] = []

@@ -224,9 +224,10 @@ async def test_uploads_take_parts_until_they_end(store: Store) -> None:
 
 
 async def test_workers_are_seen_found_and_forgotten(store: Store) -> None:
-    await store.workers.see(WORKER, host="h", pid=7, now=NOW)
-    await store.workers.see(OTHER, host="h", pid=7, now=NOW + 10)
-    await store.workers.see(WORKER, host="h", pid=7, now=NOW + 20)
+    assert await store.workers.see(WORKER, host="h", pid=7, now=NOW) == 1
+    assert await store.workers.see(OTHER, host="h", pid=7, now=NOW + 9) == 2
+    assert await store.workers.see(OTHER, host="h", pid=7, now=NOW + 10) == 1
+    assert await store.workers.see(WORKER, host="h", pid=7, now=NOW + 20) == 1
     assert await store.workers.count(since=NOW + 10) == 1
     assert await store.workers.find_of_process(host="h", pid=7) == OTHER
     assert await store.workers.find_of_process(host="h", pid=8) is None

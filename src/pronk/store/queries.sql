@@ -435,8 +435,10 @@ RETURNING status, project_id
 DELETE FROM shard WHERE batch_id = :batch_id
 
 -- name: see_worker
+-- The answer is how many live.
 INSERT INTO worker (id, host, pid, started_at, seen_at) VALUES (:id, :host, :pid, :now, :now)
 ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at
+RETURNING 1 + (SELECT COUNT(*) FROM worker AS other WHERE other.seen_at > :since AND other.id <> :id) AS workers
 
 -- name: forget_worker
 DELETE FROM worker WHERE id = :id

@@ -6,6 +6,9 @@ from pronk.domain.ids import WorkerId
 from pronk.store.batches import IDEMPOTENCY_SECONDS
 from pronk.store.database import Database, Transaction
 
+LIVING_SECONDS = 10.0
+"""Who was not seen for so long is not counted as living."""
+
 
 class Workers:
     """Worker rows."""
@@ -13,10 +16,11 @@ class Workers:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def see(self, worker_id: WorkerId, *, host: str, pid: int, now: float) -> None:
-        """Note that a worker lives."""
-        values = {"id": worker_id, "host": host, "pid": pid, "now": now}
-        await self._database.write(lambda tx: tx.run("see_worker", **values))
+    async def see(self, worker_id: WorkerId, *, host: str, pid: int, now: float) -> int:
+        """Note that a worker lives; return how many do."""
+        values = {"id": worker_id, "host": host, "pid": pid, "now": now, "since": now - LIVING_SECONDS}
+        row = await self._database.write(lambda tx: tx.one("see_worker", **values))
+        return int(row["workers"]) if row else 1
 
     async def count(self, *, since: float) -> int:
         """Return how many workers were seen since then."""

@@ -36,6 +36,11 @@ CLOSERS = 4
 SETTLED_HEARTBEATS = 3
 """Rounds of renewals after an outage before late leases of others are taken."""
 
+MOST_LOOKS = 50
+"""Looks a second for work of a kind, of all workers together."""
+
+MAX_IDLE_SECONDS = 2.0
+
 Key = tuple[BatchId, int, int]
 
 
@@ -50,6 +55,13 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     turn_seconds: float = 0.5
     grace_seconds: float = 30.0
     max_unflushed_bytes: int = 64 * 1024 * 1024
+
+    def pause(self, workers: int) -> float:
+        """Return how long one of so many rests that found nothing to do.
+
+        Any of them finds what is new, so a fleet asks the database as often as `MOST_LOOKS` says, however large it is.
+        """
+        return max(self.idle_seconds, min(MAX_IDLE_SECONDS, workers / MOST_LOOKS))
 
 
 class Worker:
@@ -87,6 +99,7 @@ class Worker:
         self._lease = Lease(now)
         self._renewed_at = float("-inf")
         self._unsettled = 0
+        self._living = 1
         self._is_draining = False
 
     async def run(self, draining: anyio.Event) -> None:
@@ -104,7 +117,8 @@ class Worker:
 
     async def _introduce(self) -> None:
         """Be known before anything is held, so that it is freed at once when this process is seen to end."""
-        await self._store.workers.see(self.id, host=self._host, pid=os.getpid(), now=self._now())
+        seen = self._store.workers.see(self.id, host=self._host, pid=os.getpid(), now=self._now())
+        self._living = await seen
 
     def _start(self, group: anyio.abc.TaskGroup) -> None:
         for name, lane in self._lanes.items():
@@ -164,7 +178,7 @@ class Worker:
                 self._claimed[found[1].key] = None
                 await self._open(lane, *found, goes_first=beside is not None)
             elif beside is None:
-                await self._idle(self._tuning.idle_seconds)
+                await self._idle()
 
     async def _open(self, lane: Lane, batch: Batch, shard: Shard, *, goes_first: bool) -> None:
         opened = OpenShard(batch, shard, self._journal, self._full.push)
@@ -205,8 +219,8 @@ class Worker:
         while sum(shard.unflushed_bytes for shard in self._open_shards()) > self._tuning.max_unflushed_bytes:  # noqa: ASYNC110
             await anyio.sleep(self._tuning.flush_seconds)
 
-    async def _idle(self, seconds: float) -> None:
-        with anyio.move_on_after(seconds):
+    async def _idle(self, _: float = 0.0) -> None:
+        with anyio.move_on_after(self._tuning.pause(self._living)):
             await self._work_seen.wait()
 
     # Closing shards
