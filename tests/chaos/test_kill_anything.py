@@ -79,7 +79,8 @@ class Estate:
         self.client = openai.OpenAI(base_url=f"{url_in(told, self.server)}/v1", api_key="none", max_retries=0)
 
     def kill(self, victim: str, dice: random.Random) -> tuple[Counter[str], set[str]]:
-        """Kill; return what had been sent then and what was durable, for which the workers stand still."""
+        """Kill; return what had been sent then and what was durable, for which server and workers stand still."""
+        self.server.send_signal(signal.SIGSTOP)
         workers = _children(self.server.pid)
         _signal(workers, signal.SIGSTOP)
         engines: list[int] = []
@@ -94,10 +95,12 @@ class Estate:
             engines = [0, 1]
         self._kill_engines(engines)
         self._wait_for_what_is_under_way(engines)
-        known = self.asked(), self.journalled()
+        durable = self.journalled()
+        asked = self.asked()
         _signal(workers, signal.SIGCONT)
+        self.server.send_signal(signal.SIGCONT)
         self._restart_engines(engines)
-        return known
+        return asked, durable
 
     def revive(self, victim: str) -> None:
         """Start again what nobody else starts again."""
