@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 import pytest
 from tests.store.scenes import (
@@ -83,6 +84,21 @@ async def test_who_joined_while_others_had_paid_ahead_is_let_in_when_they_get_it
         await store.shards.finish(found[1].claim, done(10, tokens=1510), now=NOW)
         if paid:
             await store.shards.finish(paid.pop(), done(500, tokens=75_500), now=NOW)
+
+
+async def test_who_joined_while_many_workers_had_paid_ahead_is_let_in_when_they_get_it_back(
+    store: Store,
+) -> None:
+    await start_batch(store, shards=99, lines=500, project=ELSEWHERE)
+    paid = [await take(store) for _ in range(20)]
+    small = await start_batch(store)
+    for claim in paid:
+        await store.shards.finish(claim, done(500, tokens=75_500), now=NOW)
+    let_in = partial(store.shards.claim, "default", WORKER, until=LATE, beside={(0, ELSEWHERE)})
+    assert await let_in(workers=5) is None
+    found = await let_in(workers=10)
+    assert found is not None
+    assert found[0].id == small
 
 
 async def test_a_small_batch_is_next_behind_ten_large_ones_of_its_own_job(store: Store) -> None:

@@ -32,18 +32,20 @@ class Shards:
         *,
         until: float,
         beside: Collection[shares.Place] | None = None,
+        workers: int = 1,
     ) -> tuple[Batch, Shard] | None:
         """Take the next shard of the batch whose turn it is in this pool.
 
         Every second claim looks at deadlines first, so that neither they nor fair shares can starve the other. With `beside`,
-        the (priority, project) pairs of which the worker has enough, it takes one only when it is the turn of another project.
+        the (priority, project) pairs of which the worker has enough, it takes one only when it is the turn of another project; how nearly
+        depends on how many `workers` live.
         After an outage, when nobody knows whether the last call claimed something, this call gives what that one did.
         """
         ticket = self._unheard.get((pool, worker_id))
         is_sure = ticket is None
         taken = {"worker_id": worker_id, "until": until, "ticket": ticket or new_id("")}
         self._claims += beside is None
-        turn = _Turn(self._claims % 2 == 1, beside)
+        turn = _Turn(self._claims % 2 == 1, beside, workers)
 
         def work(tx: Transaction) -> tuple[Row, Row] | None:
             known = None if is_sure else _find_ticket(tx, taken)
@@ -151,10 +153,11 @@ class _Turn(NamedTuple):
 
     is_for_deadlines: bool
     beside: Collection[shares.Place] | None
+    workers: int
 
     def pick(self, tx: Transaction, pool: str) -> str | None:
         if self.beside is not None:
-            return shares.pick_beside(tx, pool, self.beside)
+            return shares.pick_beside(tx, pool, self.beside, workers=self.workers)
         return shares.pick(tx, pool, is_for_deadlines=self.is_for_deadlines)
 
 

@@ -20,10 +20,10 @@ LINE_WORK = 1000
 """What a line is expected to cost while nothing is known of its batch."""
 
 SLACK = 2 * 500 * LINE_WORK
-"""How much more than the least served a project may have had and still be let in between: two whole shards.
+"""How much more than the least served a project may have had and still be let in between: two whole shards of each worker.
 
 A claim is paid before anything is known of its batch and most of it may be given back. Who joined level meanwhile, or was level, is
-ahead by that, and would wait for seconds until the others have made up for it.
+ahead by that, and would wait until the others have made up for it: for seconds, or a minute where many workers had paid.
 """
 
 LOOKS = 64
@@ -78,7 +78,7 @@ def pick(tx: Transaction, pool: str, *, is_for_deadlines: bool) -> str | None:
     return str(found["id"]) if found is not None else _pick_any(tx, pool)
 
 
-def pick_beside(tx: Transaction, pool: str, served: Collection[Place]) -> str | None:
+def pick_beside(tx: Transaction, pool: str, served: Collection[Place], *, workers: int) -> str | None:
     """Return the batch to serve next when it is the turn of a project that is not in `served`, else None.
 
     Of projects that were served alike, or nearly (`SLACK`), it is the turn of one that is not.
@@ -90,7 +90,7 @@ def pick_beside(tx: Transaction, pool: str, served: Collection[Place]) -> str | 
     if (priority, found["project_id"]) not in served:
         return str(found["id"])
     where = {"pool": pool, "priority": priority}
-    for level in tx.all("list_level_projects", slack=SLACK, **where):
+    for level in tx.all("list_level_projects", slack=SLACK * workers, **where):
         if (priority, level["name"]) not in served:
             other = tx.one("pick_of_project", project_id=level["name"], **where)
             if other is not None:

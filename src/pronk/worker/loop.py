@@ -171,8 +171,8 @@ class Worker:
                 continue
             await self._wait_for_flushes()
             until = self._now() + self._tuning.lease_seconds
-            claim = partial(self._store.shards.claim, pool, self.id, until=until, beside=beside)
-            found = await patiently(claim, doing="claiming a shard")
+            claim = partial(self._store.shards.claim, pool, self.id, until=until, workers=self._living)
+            found = await patiently(partial(claim, beside=beside), doing="claiming a shard")
             if found is not None:
                 SHARDS_CLAIMED.inc()
                 self._claimed[found[1].key] = None
