@@ -35,7 +35,7 @@ test:
 
 chaos:
 	@scripts/setup dev
-	@.venv/bin/python -m pytest -q -s -m chaos tests/chaos
+	@.venv/bin/python -m pytest -q -s -m chaos tests/chaos tests/store
 
 soak:
 	@scripts/setup dev

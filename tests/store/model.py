@@ -91,6 +91,17 @@ class Model:
             shard.state, shard.worker = "pending", ""
         return len(late)
 
+    def lose(self, worker: str) -> int:
+        """Free what a worker held that has ended; return how many shards."""
+        shards = [shard for batch in self.batches.values() for shard in batch.shards]
+        held = [shard for shard in shards if shard.state == "running" and shard.worker == worker]
+        for shard in held:
+            shard.state, shard.worker = "pending", ""
+        for batch in self.batches.values():
+            if batch.duty_worker == worker:
+                batch.duty_worker, batch.duty_until = "", 0
+        return len(held)
+
     def cancel(self, batch_id: str) -> bool:
         """Return False for a batch that has ended."""
         batch = self.batches[batch_id]

@@ -25,7 +25,7 @@ from tests.store.scenes import ENDING, NOW, add_batch, ask, cuts, done, take_dut
 from pronk.domain.errors import ClaimLostError, ConflictError
 from pronk.domain.ids import DEFAULT_PROJECT, BatchId, WorkerId
 from pronk.domain.shard import Claim
-from pronk.store.database import Row, Transaction
+from pronk.store.database import Database, Row, Transaction
 from pronk.store.duties import Duty
 from pronk.store.store import Store
 
@@ -39,6 +39,7 @@ TABLES = ("shard", "batch", "share", "file")
 class Lifecycle(RuleBasedStateMachine):
     """Each rule does one thing to the store and to the model, and compares the answers."""
 
+    opener: Opener
     store: Store
     portal: BlockingPortal
     batch_ids: Bundle[BatchId] = Bundle("batch_ids")
@@ -165,6 +166,28 @@ class Lifecycle(RuleBasedStateMachine):
         except ClaimLostError:
             assert expected is None
 
+    @rule(worker=WORKERS)
+    def is_seen_to_end(self, worker: WorkerId) -> None:
+        assert self.call(self.store.shards.reclaim_of_worker, worker) == self.model.lose(worker)
+
+    @rule(worker=WORKERS, deed=st.sampled_from(["claim", "claim_duty", "renew", "reclaim", "end"]))
+    def crash(self, worker: WorkerId, deed: str) -> None:
+        """The process dies before its COMMIT: for the one that comes after it nothing has happened."""
+        dying = Store(_Dying(self.store._database))
+        until = self.now + LEASE
+        deeds: dict[str, Callable[[], Awaitable[object]]] = {
+            "claim": lambda: dying.shards.claim("default", worker, until=until),
+            "claim_duty": lambda: dying.duties.claim(worker, now=self.now, until=until),
+            "renew": lambda: dying.shards.renew(worker, until=until),
+            "reclaim": lambda: dying.shards.reclaim(now=self.now),
+            "end": lambda: dying.shards.reclaim_of_worker(worker),
+        }
+        with pytest.raises(_DeathError):
+            self.call(deeds[deed])
+        self.call(self.store.close)
+        Lifecycle.store = Store(Lifecycle.opener())
+        self.call(self.store.open, now=NOW)
+
     @invariant()
     def rows_are_as_in_the_model(self) -> None:
         for batch_id, batch in self.model.batches.items():
@@ -173,6 +196,27 @@ class Lifecycle(RuleBasedStateMachine):
             if batch.shards:
                 counts = (row["shards_pending"], row["shards_running"], row["live_completed"])
                 assert counts == (batch.pending, batch.running, batch.completed)
+
+
+class _DeathError(Exception):
+    """The process is no more."""
+
+
+class _Dying:
+    """A `Database` whose process dies when its statements are done and not committed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def write(self, work: Callable[[Transaction], T], /) -> T:
+        def die(tx: Transaction) -> T:
+            work(tx)
+            raise _DeathError
+
+        return await self._database.write(die)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
 
 
 def _batch(batch_id: str, tx: Transaction) -> Row | None:
@@ -186,16 +230,25 @@ def _wipe(tx: Any) -> None:
 
 @pytest.mark.timeout(300)
 def test_every_history_is_one_of_the_model(opener: Opener, database_url: str) -> None:
-    is_file = database_url.startswith("sqlite")
+    _histories(opener, 40 if database_url.startswith("sqlite") else 15, steps=30)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(7200)
+def test_thousands_of_histories_are_those_of_the_model(opener: Opener, database_url: str) -> None:
+    _histories(opener, 5000 if database_url.startswith("sqlite") else 500, steps=50)
+
+
+def _histories(opener: Opener, examples: int, *, steps: int) -> None:
     with start_blocking_portal() as portal:
-        Lifecycle.portal = portal
+        Lifecycle.portal, Lifecycle.opener = portal, staticmethod(opener)
         Lifecycle.store = Store(opener())
         portal.call(lambda: Lifecycle.store.open(now=NOW))
         run_state_machine_as_test(
             Lifecycle,
             settings=settings(
-                max_examples=40 if is_file else 15,
-                stateful_step_count=30,
+                max_examples=examples,
+                stateful_step_count=steps,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
             ),
