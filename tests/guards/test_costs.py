@@ -124,7 +124,7 @@ async def test_the_database_is_asked_by_the_shard_and_not_by_the_line(tmp_path: 
     async with counted(tmp_path) as (world, database):
         await run_batch(world, lines)
     shards = database.statements["finish_shard"]
-    assert shards <= 64, "a batch is cut into 64 shards or into such of 500 lines"
+    assert shards <= 16, "a batch is cut into 16 shards for one worker, or into such of 500 lines"
     found = Counter({name: database.statements[name] for name in SHARD_STATEMENTS})
     idle_claims = found["pick_batch"] - shards
     assert found - Counter(pick_batch=idle_claims) == Counter(

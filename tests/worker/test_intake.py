@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.worker.world import CHAT, open_world, request_file, request_line
 
 from pronk.domain.batch import Batch, BatchStatus, Counts
-from pronk.domain.ids import DEFAULT_PROJECT, BatchId, FileId, new_worker_id
+from pronk.domain.ids import DEFAULT_PROJECT, BatchId, FileId, WorkerId, new_worker_id
 from pronk.domain.job import DEFAULT_JOB, Job
 from pronk.lifecycle.intake import Limits, Reading
 
@@ -104,7 +104,7 @@ FINE = {
 async def test_what_is_fine(name: str) -> None:
     reading = await _read(FINE[name])
     assert reading.errors == []
-    assert sum(cut.line_count for cut in reading.cuts()) >= 1
+    assert sum(cut.line_count for cut in reading.cuts(64)) >= 1
 
 
 async def test_several_faults_of_a_line_are_told_at_once() -> None:
@@ -176,13 +176,28 @@ async def test_cuts_hold_every_line_once_whatever_the_chunks(texts: list[bytes],
     reading = await _read(data, chunk=chunk)
     lines = data.split(b"\n")
     found = []
-    for cut in reading.cuts():
+    for cut in reading.cuts(64):
         part = data[cut.byte_start : cut.byte_start + cut.byte_count].split(b"\n")
         assert part == lines[cut.first_line - 1 : cut.first_line - 1 + len(part)]
         held = [line for line in part if line]
         assert len(held) == cut.line_count > 0
         found += held
     assert found == [line for line in lines if line]
+
+
+@pytest.mark.parametrize(
+    ("lines", "workers", "shards"),
+    [(1_000, 1, 16), (1_000, 8, 32), (1_000, 99, 63), (10, 99, 1), (9_000, 1, 18)],
+)
+async def test_a_batch_is_cut_for_the_workers_that_live(
+    tmp_path: Path, lines: int, workers: int, shards: int
+) -> None:
+    async with open_world(tmp_path) as world:
+        for number in range(workers):
+            await world.store.workers.see(WorkerId(f"w{number}"), host="h", pid=number, now=world.now())
+        batch_id = await world.add_batch(request_file(lines))
+        await world.take_in(WorkerId("w0"))
+        assert len(await world.store.shards.of_batch(batch_id)) == shards
 
 
 async def test_a_batch_whose_file_is_bad_fails_with_its_findings(tmp_path: Path) -> None:

@@ -18,13 +18,16 @@ from pronk.lifecycle.check_line import LineCheck
 from pronk.settings import Settings
 from pronk.store.duties import Duty
 from pronk.store.store import Store
+from pronk.store.workers import LIVING_SECONDS
 
 log = structlog.get_logger()
 
 MAX_ERRORS = 100
 MIN_LINES = 16
-SHARDS_WANTED = 64
-"""A batch is cut at least this often where its lines allow, so that several workers share its end."""
+SHARDS_OF_WORKER = 4
+FEW, MANY = 16, 64
+"""A batch is cut so often for each living worker where its lines allow, so that they share its end: at least into a few
+shards, for workers to come, at most into many, because a shard costs as much as some twenty lines."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +62,9 @@ class Intake:
         if errors:
             await self._store.duties.fail_batch(duty, errors, model=reading.model, now=now)
         else:
-            await self._store.duties.start_batch(duty, reading.cuts(), model=reading.model, now=now)
+            workers = await self._store.workers.count(since=self._now() - LIVING_SECONDS)
+            cuts = reading.cuts(max(FEW, min(MANY, SHARDS_OF_WORKER * workers)))
+            await self._store.duties.start_batch(duty, cuts, model=reading.model, now=now)
 
 
 async def _read(reading: Reading, chunks: AsyncIterator[bytes]) -> list[LineError]:
@@ -121,9 +126,9 @@ class Reading:
             self._take(rest, is_cut=is_skipping)
         self._conclude()
 
-    def cuts(self) -> list[Cut]:
-        """Return the shards: contiguous lines, bounded in number and bytes."""
-        target = max(MIN_LINES, min(MAX_LINES, -(-len(self._starts) // SHARDS_WANTED)))
+    def cuts(self, wanted: int) -> list[Cut]:
+        """Return the shards, so many where lines allow: contiguous lines, bounded in number and bytes."""
+        target = max(MIN_LINES, min(MAX_LINES, -(-len(self._starts) // wanted)))
         cuts: list[Cut] = []
         first = 0
         for index in range(1, len(self._starts) + 1):
