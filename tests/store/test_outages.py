@@ -111,6 +111,7 @@ async def test_one_that_always_loses_is_told_so_after_a_few_tries(
 
 
 async def test_a_deadlock_costs_one_of_both_another_try(cluster: Cluster) -> None:
+    """Or some: the one that was ended may come back before the other has got what it waited for."""
     url = cluster.make_schema()
     async with opened(open_database(url)) as one, opened(open_database(url)) as other:
         meeting = threading.Barrier(2, timeout=120)
@@ -129,7 +130,7 @@ async def test_a_deadlock_costs_one_of_both_another_try(cluster: Cluster) -> Non
         async with anyio.create_task_group() as group:
             group.start_soon(one._database.write, work("proj_x", "proj_y"))
             group.start_soon(other._database.write, work("proj_y", "proj_x"))
-        assert len(tries) == 3
+        assert len(tries) >= 3
 
 
 async def test_a_file_that_somebody_keeps_locked_is_an_outage(
