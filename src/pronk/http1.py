@@ -64,7 +64,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
 class Connection(asyncio.Protocol):
     """A socket and what is on it. Errors are `OSError`, `TimeoutError` among them; after one it is closed.
 
-    `heard_at` is when the other side last said anything, by the loop's clock; 0 before it has answered to what was sent last.
+    `heard_at` is when the other side last said anything, by the loop's clock, or when something was sent to it last.
     """
 
     def __init__(self) -> None:
@@ -79,6 +79,7 @@ class Connection(asyncio.Protocol):
         self._opening: asyncio.Future[Opening] | None = None
         self._chunks: _Chunks | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._looks_at = 0.0
         self._transport = cast("asyncio.Transport", None)
         self._forget()
 
@@ -120,10 +121,10 @@ class Connection(asyncio.Protocol):
             yield chunk
 
     def _send(self, head: bytes, body: Body, terms: Terms) -> None:
-        self.heard_at = 0.0
+        self.heard_at = now = self._loop.time()
         self._terms = terms
-        self._until = self._loop.time() + terms.within
-        self._timer = self._loop.call_later(terms.quiet or terms.within, self._look, terms.quiet)
+        self._until = now + terms.within
+        self._watch(now + (terms.quiet or terms.within))
         if not self.is_open:
             self._fail(ConnectionResetError("closed while idle"))
         elif isinstance(body, tuple):
@@ -134,20 +135,31 @@ class Connection(asyncio.Protocol):
             self._transport.write(head)
             self._transport.write(body)
 
-    def _look(self, quiet: float | None) -> None:
+    def _watch(self, then: float) -> None:
+        """Look at the time no later than `then`. One timer goes on from exchange to exchange: to set one for each costs more than to ask."""
+        if self._timer is not None:
+            if self._looks_at <= then:
+                return
+            self._timer.cancel()
+        self._looks_at = then
+        self._timer = self._loop.call_at(then, self._look)
+
+    def _look(self) -> None:
         """Go on waiting as long as there is time and the other side is heard."""
-        now = self._loop.time()
-        left = self._until - now
+        self._timer = None
+        if self._terms is None:
+            return
+        then, quiet = self._until, self._terms.quiet
         if quiet is not None:
-            left = min(left, self.heard_at + quiet - now)
-        if left <= 0:
+            then = min(then, self.heard_at + quiet)
+        if then <= self._loop.time():
             self._fail(TimeoutError("no answer in time"))
         else:
-            self._timer = self._loop.call_later(left, self._look, quiet)
+            self._watch(then)
 
     def abort(self) -> None:
         """Close at once; the other side sees it whatever it is doing."""
-        self._done()
+        self._terms = None
         self.is_open = False
         self._transport.abort()
 
@@ -169,11 +181,6 @@ class Connection(asyncio.Protocol):
             self._chunks.end(error)
         self.abort()
 
-    def _done(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; called by the loop."""
         self._transport = cast("asyncio.Transport", transport)
@@ -182,6 +189,9 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End; an answer without a length ends here in a regular way."""
         self.is_open = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         headers = self._headers
         if (
             exc is None
@@ -239,7 +249,7 @@ class Connection(asyncio.Protocol):
         """Give the answer to who waits for it; called by the parser."""
         status = self._parser.get_status_code()
         if status >= 200:
-            self._done()
+            self._terms = None
             if not self._parser.should_keep_alive() or self._transport.get_write_buffer_size():
                 self.is_open = False
                 self._transport.close()

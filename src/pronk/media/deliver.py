@@ -71,8 +71,11 @@ class Deliverer:
         media, hit = await self._media(order)
         order.admit(sum(len(medium.data) for medium in media))
         how = hit, self._clock() - started
-        delivered = [await self._handed_over(order, medium, way, how) for medium in media]
-        return msgspec.structs.replace(delivered[0], more=tuple(delivered[1:]))
+        first = await self._handed_over(order, media[0], way, how)
+        if len(media) == 1:
+            return first
+        more = [await self._handed_over(order, medium, way, how) for medium in media[1:]]
+        return msgspec.structs.replace(first, more=tuple(more))
 
     async def _media(self, order: Order) -> tuple[list[Medium], bool]:
         if order.reference.kind == "document":

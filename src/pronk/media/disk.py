@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from zlib import crc32
 
 import anyio
 import anyio.to_thread
@@ -32,9 +33,9 @@ _TOUCH_SECONDS = 60.0
 _REST_SECONDS = 60.0
 _MAX_NOTE_BYTES = 1_000_000
 _AT_ONCE = 32
-_DOUBT_AFTER_BYTES = 50_000_000
-_SAMPLE = "08"
-"""Keys whose digest begins below it, one in 32, are kept while nothing of what was kept is ever asked for again."""
+_DOUBT_AFTER_BYTES = 16_000_000
+_SAMPLE = 128
+"""One object in so many is kept while nothing of what was kept is ever asked for again."""
 _EXTENSIONS = {"image/jpeg": "jpg", "image/svg+xml": "bin"}
 
 
@@ -75,6 +76,8 @@ class DiskCache:
 
     async def find(self, key: CacheKey) -> Medium | None:
         """Return the object, its bytes checked against their hash."""
+        if self._is_doubted(key):
+            return None
         note = self._note(key)
         if note is None:
             return None
@@ -98,12 +101,11 @@ class DiskCache:
         """Keep the object soon, if there is time; while nothing is ever asked for again, only a sample is kept."""
         if (
             medium.key is None
+            or self._is_doubted(medium.key)
             or self._queued + len(medium.data) > _QUEUE_BYTES
             or self._clock() < self._rest_until
             or self.is_crowded
         ):
-            return
-        if self._bytes_since_hit > _DOUBT_AFTER_BYTES and medium.key.digest()[:2] >= _SAMPLE:
             return
         self._bytes_since_hit += len(medium.data)
         with suppress(anyio.WouldBlock, anyio.ClosedResourceError):
@@ -148,6 +150,15 @@ class DiskCache:
                 used -= size
             if used > self._max_bytes:
                 self._crowded_until = self._clock() + _REST_SECONDS
+
+    def _is_doubted(self, key: CacheKey) -> bool:
+        """Whether to pass a key by: to write and to look for objects that nobody wants twice is a tenth of all that a picture costs.
+
+        What had to be made is worth more, and always kept.
+        """
+        if self._bytes_since_hit <= _DOUBT_AFTER_BYTES or key.pixels is not None:
+            return False
+        return crc32(key.name.encode("utf-8", "surrogatepass")) % _SAMPLE != 0
 
     def _note(self, key: CacheKey) -> _Note | None:
         """Read what is known of a key, without a thread: nearly always there is nothing, which takes some microseconds."""

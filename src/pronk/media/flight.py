@@ -41,9 +41,6 @@ class Flights(Generic[K, V]):
                 raise flight.error.with_traceback(None)
             if flight.value is not None:
                 return flight.value, False
-        return await self._lead(key, make), True
-
-    async def _lead(self, key: K, make: Callable[[], Awaitable[V]]) -> V:
         flight = self._open[key] = _Flight()
         try:
             flight.value = value = await make()
@@ -57,4 +54,4 @@ class Flights(Generic[K, V]):
             # An error holds the frames it came through. One that this frame held in turn would keep all of them, and what
             # they have in hand, until the next collection of cycles.
             del flight
-        return value
+        return value, True

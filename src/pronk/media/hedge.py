@@ -1,12 +1,14 @@
 """A second try for a fetch that takes unusually long; whichever answers first counts and the other is ended.
 
-Nothing is started and no timer set for fetches that answer as usual: one task looks at those in the air now and then.
+Nothing is started and no timer set for fetches that answer as usual: one task looks at those in the air now and then. Nor has
+each a cancel scope of its own, which would cost as much as all the rest of the way to a store.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -22,15 +24,23 @@ _MOST_SAVED = 10.0
 
 
 class _Fetch(Generic[V]):
-    __slots__ = ("answers", "has_second", "once", "scope", "second", "started")
+    __slots__ = ("answers", "has_second", "once", "second", "started", "task")
 
-    def __init__(self, once: Callable[[], Awaitable[V]], started: float) -> None:
+    def __init__(
+        self, once: Callable[[], Awaitable[V]], started: float, task: asyncio.Task[Any] | None
+    ) -> None:
         self.once = once
         self.started = started
-        self.scope = anyio.CancelScope()
+        self.task = task
         self.second: anyio.CancelScope | None = None
         self.answers: list[V] = []
         self.has_second = False
+
+    def answer(self, value: V) -> None:
+        """Take the second try's answer and wake the task that waits for the first."""
+        self.answers.append(value)
+        assert self.task is not None  # noqa: S101  # it is in the air
+        self.task.cancel()
 
 
 class Hedge(Generic[V]):
@@ -49,17 +59,22 @@ class Hedge(Generic[V]):
 
     async def fetch(self, once: Callable[[], Awaitable[V]]) -> V:
         """Return what `once` returns, or what a second call of it returned sooner."""
-        fetch = _Fetch(once, self._now())
+        task = asyncio.current_task()
+        fetch = _Fetch(once, self._now(), task)
         self._air.add(fetch)
         try:
-            with fetch.scope:
-                fetch.answers.append(await once())
+            answer = await once()
+        except asyncio.CancelledError:
+            # As asyncio.timeout does it: what is left when ours is taken back is somebody else's wish, and goes first.
+            if not fetch.answers or task is None or task.uncancel() > 0:
+                raise
+            answer = fetch.answers[0]
         finally:
             self._air.discard(fetch)
             if fetch.second is not None:
                 fetch.second.cancel()
         self._learn(self._now() - fetch.started)
-        return fetch.answers[0]
+        return answer
 
     async def run(self) -> None:
         """Look after fetches until cancelled."""
@@ -92,8 +107,7 @@ class Hedge(Generic[V]):
             except PronkError:
                 return
             if fetch in self._air:
-                fetch.answers.append(answer)
-                fetch.scope.cancel()
+                fetch.answer(answer)
 
     def _learn(self, seconds: float) -> None:
         self._saved = min(_MOST_SAVED, self._saved + _SHARE)

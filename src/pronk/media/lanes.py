@@ -30,10 +30,16 @@ class Lane:
         self._calm_at = 0.0
         self._queue: deque[anyio.Event] = deque()
 
+    def enter_now(self) -> bool:
+        """Take a place if there is one and nobody waits."""
+        if self.running >= self.limit or self._queue:
+            return False
+        self.running += 1
+        return True
+
     async def enter(self) -> None:
         """Wait for a place."""
-        if self.running < self.limit and not self._queue:
-            self.running += 1
+        if self.enter_now():
             return
         turn = anyio.Event()
         self._queue.append(turn)
@@ -85,7 +91,8 @@ class Lanes:
     async def run(self, name: str, once: Callable[[], Awaitable[V]]) -> V:
         """Return what `once` returns, holding a place meanwhile, and learn from how it ends."""
         lane = self.get(name)
-        await lane.enter()
+        if not lane.enter_now():
+            await lane.enter()
         try:
             answer = await once()
         except TransientError as error:

@@ -10,6 +10,7 @@ from typing import Protocol
 import anyio.to_thread
 import msgspec
 
+from pronk.domain.errors import MediaError
 from pronk.domain.ids import ProjectId
 from pronk.domain.job import MediaPolicy
 from pronk.domain.reference import Reference
@@ -204,7 +205,7 @@ class Library:
             self._shelves.measured.hit("memory")
             return held, True
         wish = _Wish(source=source, reference=reference, caller=caller, key=key, admit=admit)
-        medium, is_first = await self._flights.run(wish.flight(), lambda: self._find_or_fetch(wish, held))
+        medium, is_first = await self._flights.run(wish.flight(), partial(self._find_or_fetch, wish, held))
         if not is_first and not self._is_fresh(medium, reference, caller):
             medium, is_first = await self._flights.run(
                 wish.flight(), lambda: self._find_or_fetch(wish, medium)
@@ -221,22 +222,24 @@ class Library:
                 memory.put(wish.key, held)
                 self._shelves.measured.hit("disk")
                 return held
-        fetch = partial(self._tried, wish, held)
-        medium = await self._shelves.measured.fetch(wish.reference.scheme, held, fetch)
+        measured, scheme = self._shelves.measured, wish.reference.scheme
+        began_at = measured.begin()
+        try:
+            medium = await self._shelves.tries.run(wish.reference, partial(self._try, wish, held))
+        except MediaError as error:
+            measured.failed(scheme, began_at, error)
+            raise
+        measured.fetched(scheme, began_at, held, medium)
         memory.put(wish.key, medium)
         if disk is not None:
             disk.offer(medium)
         return medium
 
-    async def _tried(self, wish: _Wish, held: Medium | None) -> Medium:
-        return await self._shelves.tries.run(wish.reference, lambda: self._try(wish, held))
-
     async def _try(self, wish: _Wish, held: Medium | None) -> Medium:
         started, reference, ask = self._shelves.clock(), wish.reference, wish.ask(held)
-        fetched = await self._shelves.lanes.run(
-            wish.source.lane(reference),
-            lambda: self._shelves.hedge.fetch(lambda: wish.source.get(reference, ask)),
-        )
+        get = partial(wish.source.get, reference, ask)
+        lane = wish.source.lane(reference)
+        fetched = await self._shelves.lanes.run(lane, partial(self._shelves.hedge.fetch, get))
         if fetched is None:
             if held is None:
                 raise FetchError("fetch_failed", "was reported unchanged although that was not asked")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Literal
 
 from pronk.domain.errors import MediaError
@@ -35,21 +35,22 @@ class Measured:
         """Count a reference that was not asked for where it points to."""
         self._hits[tier,] += 1
 
-    async def fetch(self, scheme: str, held: Medium | None, fetch: Callable[[], Awaitable[Medium]]) -> Medium:
-        """Return what `fetch` returns, counted; it gives the bytes of `held` where these are still the object's."""
+    def begin(self) -> float:
+        """Count that something was not at hand; return when its fetch begins."""
         self._misses += 1
-        began_at = self._ticks()
-        try:
-            medium = await fetch()
-        except MediaError as error:
-            self._fetched(scheme, error.code, began_at)
-            raise
+        return self._ticks()
+
+    def fetched(self, scheme: str, began_at: float, held: Medium | None, medium: Medium) -> None:
+        """Count a fetch that went well; it gave the bytes of `held` where these are still the object's."""
         if held is not None and medium.data is held.data:
-            self._fetched(scheme, "unchanged", began_at)
+            self._ended(scheme, "unchanged", began_at)
         else:
             self._bytes[scheme,] += len(medium.data)
-            self._fetched(scheme, "ok", began_at)
-        return medium
+            self._ended(scheme, "ok", began_at)
+
+    def failed(self, scheme: str, began_at: float, error: MediaError) -> None:
+        """Count a fetch that did not."""
+        self._ended(scheme, error.code, began_at)
 
     def show(self, memory: MemoryCache, budget: Budget) -> None:
         """Put everything into the metrics."""
@@ -63,7 +64,7 @@ class Measured:
         CACHE_BYTES.set(memory.used)
         PREFETCHED.set(budget.used)
 
-    def _fetched(self, scheme: str, outcome: str, began_at: float) -> None:
+    def _ended(self, scheme: str, outcome: str, began_at: float) -> None:
         self._fetches[scheme, outcome] += 1
         seconds = self._seconds.get(scheme)
         if seconds is None:

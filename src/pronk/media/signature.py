@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from hashlib import sha256
 
+import msgspec
+
 from pronk.media.aws import Keys
 
 _NO_BODY = sha256(b"").hexdigest()
@@ -30,25 +32,41 @@ def sign_get(
 
     `more` holds further ``x-amz-`` headers, which are signed too; names are in lower case. `now` gives epoch seconds.
     """
-    stamp = _stamp(int(now()))
+    form = _form(host, keys, region, _stamp(int(now())), tuple(more.items()))
+    path, _, query = target.partition("?")
+    asked = f"GET\n{path}\n{_canonical(query)}\n{form.asked}"
+    told = form.told + sha256(asked.encode()).hexdigest()
+    proof = hmac.digest(form.key, told.encode(), "sha256").hex()
+    return {**form.headers, "authorization": form.authorization + proof}
+
+
+class _Form(msgspec.Struct, frozen=True):
+    """All that is the same for every object which is asked for in one second."""
+
+    headers: dict[str, str]
+    asked: str
+    told: str
+    authorization: str
+    key: bytes
+
+
+@lru_cache(64)
+def _form(host: str, keys: Keys, region: str, stamp: str, more: tuple[tuple[str, str], ...]) -> _Form:
     day = stamp[:8]
-    headers = {"x-amz-content-sha256": _NO_BODY, "x-amz-date": stamp, **more}
+    headers = {"x-amz-content-sha256": _NO_BODY, "x-amz-date": stamp, **dict(more)}
     if keys.token is not None:
         headers["x-amz-security-token"] = keys.token
     signed = {"host": host, **headers}
-    names = sorted(signed)
-    listed = ";".join(names)
-    path, _, query = target.partition("?")
-    lines = "".join([f"{name}:{signed[name]}\n" for name in names])
-    asked = f"GET\n{path}\n{_canonical(query)}\n{lines}\n{listed}\n{_NO_BODY}"
+    listed = ";".join(sorted(signed))
+    lines = "".join([f"{name}:{signed[name]}\n" for name in sorted(signed)])
     scope = f"{day}/{region}/s3/aws4_request"
-    told = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{sha256(asked.encode()).hexdigest()}"
-    key = _signing_key(keys.secret_key, day, region)
-    proof = hmac.digest(key, told.encode(), "sha256").hex()
-    headers["authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={keys.access_key}/{scope}, SignedHeaders={listed}, Signature={proof}"
+    return _Form(
+        headers,
+        f"{lines}\n{listed}\n{_NO_BODY}",
+        f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n",
+        f"AWS4-HMAC-SHA256 Credential={keys.access_key}/{scope}, SignedHeaders={listed}, Signature=",
+        _signing_key(keys.secret_key, day, region),
     )
-    return headers
 
 
 @lru_cache(4)

@@ -153,16 +153,32 @@ class Lane:
 
     async def _fetch_ahead(self) -> None:
         while True:
-            request = await self._to_fetch.pop()
-            if not request.shard.is_stopped:
-                with anyio.CancelScope() as scope, request.shard.stoppable(scope):
-                    await self._runner.prepare(request)
-            if self._is_draining or request.shard.is_stopped:
-                request.close()
-            elif request.shard.goes_first:
-                self._ready.push_first([request])
-            else:
-                self._ready.push(request)
+            await self._prepare_row(self._to_fetch.pop_now() or await self._to_fetch.pop())
+
+    async def _prepare_row(self, request: Request | None) -> None:
+        """Prepare a request and those next in line of its shard, in one scope as `_serve_row` does."""
+        assert request is not None  # noqa: S101
+        shard = request.shard
+        if shard.is_stopped:
+            request.close()
+            return
+        with anyio.CancelScope() as scope, shard.stoppable(scope):
+            while request is not None:
+                await self._runner.prepare(request)
+                self._take_prepared(request)
+                following = self._to_fetch.peek()
+                is_next = following is not None and following.shard is shard and not shard.is_stopped
+                request = self._to_fetch.pop_now() if is_next else None
+        if request is not None:
+            request.close()
+
+    def _take_prepared(self, request: Request) -> None:
+        if self._is_draining or request.shard.is_stopped:
+            request.close()
+        elif request.shard.goes_first:
+            self._ready.push_first([request])
+        else:
+            self._ready.push(request)
 
     async def _serve(self, request: Request) -> None:
         try:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from typing import Generic, TypeVar
-
-import anyio
 
 T = TypeVar("T")
 
@@ -15,7 +14,7 @@ class Waiting(Generic[T]):
 
     def __init__(self) -> None:
         self._items: deque[T] = deque()
-        self._takers: deque[anyio.Event] = deque()
+        self._takers: deque[asyncio.Future[None]] = deque()
 
     def __len__(self) -> int:
         return len(self._items)
@@ -23,14 +22,12 @@ class Waiting(Generic[T]):
     def push(self, item: T) -> None:
         """Add at the end."""
         self._items.append(item)
-        if self._takers:
-            self._takers.popleft().set()
+        self._call(1)
 
     def push_first(self, items: list[T]) -> None:
         """Put items before all others, in their order."""
         self._items.extendleft(reversed(items))
-        for _ in items[: len(self._takers)]:
-            self._takers.popleft().set()
+        self._call(len(items))
 
     def clear(self) -> list[T]:
         """Take everything."""
@@ -48,18 +45,25 @@ class Waiting(Generic[T]):
     async def pop(self) -> T:
         """Take the first, waiting for one if need be."""
         while not self._items:
-            called = anyio.Event()
+            called = asyncio.get_running_loop().create_future()
             self._takers.append(called)
             try:
-                await called.wait()
+                await called
             except BaseException:
                 self._leave(called)
                 raise
         return self._items.popleft()
 
-    def _leave(self, called: anyio.Event) -> None:
+    def _call(self, count: int) -> None:
+        """Wake so many takers; one that is being cancelled hands its call on when it leaves."""
+        for _ in range(min(count, len(self._takers))):
+            taker = self._takers.popleft()
+            if not taker.done():
+                taker.set_result(None)
+
+    def _leave(self, called: asyncio.Future[None]) -> None:
         """A taker that goes away hands its call on."""
-        if not called.is_set():
+        if called in self._takers:
             self._takers.remove(called)
-        elif self._items and self._takers:
-            self._takers.popleft().set()
+        elif self._items:
+            self._call(1)

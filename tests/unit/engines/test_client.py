@@ -150,6 +150,16 @@ async def test_no_answer_in_time_is_a_timeout_and_aborts() -> None:
         await engine.until(lambda e: e.aborted == 1)
 
 
+async def test_each_exchange_on_a_connection_has_its_own_time() -> None:
+    async with fake_engine() as engine:
+        client = Client(engine.url, limits=Limits(request_timeout=60.0))
+        assert (await client.post(PATH, body_of())).status == 200
+        held = body_of("hold")
+        with pytest.raises(EngineError, match="in time"):
+            await client._ask(client._head(PATH, held), held, client._within(0.01))
+        await engine.until(lambda e: e.aborted == 1)
+
+
 async def test_nobody_listens() -> None:
     async with fake_engine() as engine:
         client = Client(engine.url)

@@ -153,6 +153,15 @@ async def test_silence_ends_a_fetch_long_before_its_time_is_over(store: Store) -
         await direct.get(site_of(store.url), "/a", {}, ask())
 
 
+async def test_silence_is_noticed_on_a_connection_that_was_used_before(store: Store) -> None:
+    store.answers = [WHOLE, b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello"]
+    direct = Direct(Limits(connect=5.0, first_byte=0.2, total=60.0))
+    assert (await direct.get(site_of(store.url), "/a", {}, ask())).body == b"hello"
+    with pytest.raises(TransientError, match="in time"):
+        await direct.get(site_of(store.url), "/a", {}, ask())
+    assert len(store.asked) == 1
+
+
 async def test_nobody_listening_may_pass() -> None:
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
         port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610  # not Django's

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import anyio
 import anyio.lowlevel
+import msgspec
 import pytest
 
 from pronk.domain.ids import ProjectId
@@ -143,11 +144,15 @@ async def test_only_a_sample_is_kept_while_nothing_is_ever_asked_for_again(tmp_p
 
     async with anyio.create_task_group() as group:
         group.start_soon(disk.run)
-        assert [await keep(f"{number}") for number in range(51)] == [True] * 51
-        names = [f"later-{number}" for number in range(200)]
-        sampled = [key(name).digest()[:2] < "08" for name in names]
-        assert [await keep(name) for name in names] == sampled
-        assert 1 < sum(sampled) < 20
-        assert await disk.find(key("50")) is not None
-        assert await keep(names[sampled.index(False)])
+        assert [await keep(f"{number}") for number in range(17)] == [True] * 17
+        names = [f"later-{number}" for number in range(1000)]
+        kept = [name for name in names if await keep(name)]
+        assert 1 < len(kept) < 20
+        assert await disk.find(key("3")) is None  # it is there, and not looked for
+        made = msgspec.structs.replace(key("made"), pixels=100)
+        disk.offer(msgspec.structs.replace(medium("made", data), key=made))
+        while await disk.find(made) is None:
+            await anyio.lowlevel.checkpoint()
+        assert await keep(next(name for name in names if name not in kept))
+        assert await disk.find(key("3")) is not None
         group.cancel_scope.cancel()

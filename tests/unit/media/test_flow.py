@@ -234,6 +234,33 @@ async def test_a_late_fetch_gets_one_second_try_and_the_sooner_answer_counts() -
     assert hedge.second_tries == 1
 
 
+@pytest.mark.parametrize("is_unwanted", [False, True])
+async def test_who_was_woken_by_the_second_try_goes_on_unless_nobody_wants_it(*, is_unwanted: bool) -> None:
+    hedge: Hedge[str] = Hedge(lambda: 0.0)
+    reached = list[str]()
+
+    async def first() -> str:
+        await anyio.sleep_forever()
+        return ""
+
+    async def ask(scope: anyio.CancelScope) -> None:
+        with scope:
+            reached.append(await hedge.fetch(first))
+            await anyio.lowlevel.checkpoint()
+            reached.append("further")
+
+    async with anyio.create_task_group() as group:
+        scope = anyio.CancelScope()
+        group.start_soon(ask, scope)
+        await settle()
+        (fetch,) = hedge._air
+        fetch.answer("second")
+        if is_unwanted:
+            scope.cancel()
+    assert ("further" in reached) != is_unwanted
+    assert scope.cancelled_caught == is_unwanted
+
+
 async def test_second_tries_are_a_small_share() -> None:
     now = [0.0]
     hedge: Hedge[str] = Hedge(lambda: now[0])
