@@ -47,6 +47,7 @@ async def show_batch(batch_id: str, request: Request, desk: TheDesk, viewer: Vie
     return desk.pages.show(
         request,
         "batch.html",
+        filename=await filename_of(desk, batch),
         **values,
         **_actions(request, batch, index),
         job=msgspec.json.format(msgspec.json.encode(batch.job), indent=2).decode(),
@@ -155,7 +156,6 @@ async def _values(desk: Desk, batch: Batch, index: Index | None, read: _Read | N
     groups = read.groups
     return {
         "batch": batch,
-        "filename": await filename_of(desk, batch),
         "pace": desk.paces.look(batch, now),
         "cost": price.cost(batch.usage) if price else None,
         "groups": [(group, chosen("code", group.code).address()) for group in groups],

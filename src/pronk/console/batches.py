@@ -20,6 +20,8 @@ from pronk.store.overview import Found, Search
 router = APIRouter(route_class=Guarded, include_in_schema=False)
 
 PAGE = 50
+SUM_SECONDS = 5.0
+"""How often the sums of all batches are asked for while the list is open; its rows are right every second."""
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,9 +73,10 @@ async def show_batches(request: Request, wish: TheWish, desk: TheDesk, viewer: V
 @router.get("/live/batches")
 async def follow_batches(wish: TheWish, desk: TheDesk, viewer: Viewer) -> Response:
     """The rows and sums of the list, while they change."""
+    kept = _Kept()
 
     async def pieces() -> dict[str, str]:
-        return await _pieces(desk, viewer, wish)
+        return await _pieces(desk, viewer, wish, kept)
 
     return stream(desk, pieces)
 
@@ -93,17 +96,33 @@ async def find_places(request: Request, desk: TheDesk, viewer: Viewer) -> list[d
     ]
 
 
-async def _pieces(desk: Desk, viewer: Session, wish: Wish) -> dict[str, str]:
+class _Kept(msgspec.Struct):
+    """What a stream has made: each row with what it shows, and the sums with when they were asked for."""
+
+    rows: dict[str, tuple[dict[str, Any], str]] = {}
+    totals: str = ""
+    at: float = 0.0
+
+
+async def _pieces(desk: Desk, viewer: Session, wish: Wish, kept: _Kept) -> dict[str, str]:
     found = (await _search(desk, viewer.project, wish))[:PAGE]
-    rows = {f"row-{one.batch.id}": _row_text(desk, one) for one in found}
+    kept.rows = {f"row-{one.batch.id}": _row_text(desk, one, kept) for one in found}
     newest = found[0].batch.id if found and not wish.after else ""
-    values = await _totals(desk, viewer.project, wish)
-    tiles = desk.pages.text("batches_totals.html", **values)
-    return {**rows, "totals": tiles, "newest": newest}
+    now = desk.parts.now()
+    if not 0 <= now - kept.at < SUM_SECONDS:
+        kept.at = now
+        kept.totals = desk.pages.text("batches_totals.html", **await _totals(desk, viewer.project, wish))
+    rows = {name: text for name, (_, text) in kept.rows.items()}
+    return {**rows, "totals": kept.totals, "newest": newest}
 
 
-def _row_text(desk: Desk, found: Found) -> str:
-    return desk.pages.text("batches_row.html", **_row(desk, found))
+def _row_text(desk: Desk, found: Found, kept: _Kept) -> tuple[dict[str, Any], str]:
+    """Return what a row shows and its text, which is made anew only when that is something else."""
+    values = _row(desk, found)
+    had = kept.rows.get(f"row-{found.batch.id}")
+    if had is not None and had[0] == values:
+        return had
+    return values, desk.pages.text("batches_row.html", **values)
 
 
 def _row(desk: Desk, found: Found) -> dict[str, Any]:

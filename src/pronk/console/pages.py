@@ -28,6 +28,7 @@ class Pages:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            auto_reload=False,
         )
         self._templates.filters.update({name: getattr(wording, name) for name in _FILTERS})
         self._templates.globals.update(

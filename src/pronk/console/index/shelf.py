@@ -33,7 +33,7 @@ BEGINNING: Final = 2
 """Slices that are read without a rest, so that there is something to see."""
 REST: Final = 12
 """How many times as long as it reads a running batch an index rests: the batch needs the machine more."""
-MAX_REST_SECONDS: Final = 2.0
+MAX_REST_SECONDS: Final = 6.0
 WANTED_SECONDS: Final = 20.0
 """How long a running batch is followed after somebody has looked."""
 

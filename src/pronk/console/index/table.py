@@ -29,13 +29,12 @@ COLUMNS: Final = {
 }
 _VIEW: Final = """
 CREATE VIEW lines AS
-SELECT base.line, COALESCE(requests.custom_id, results.result_id, '') AS custom_id, requests.prompt, requests.refs,
+SELECT line, COALESCE(requests.custom_id, results.result_id, '') AS custom_id, requests.prompt, requests.refs,
        COALESCE(len(requests.refs), 0) AS pictures, requests.bucket, requests.prefix, requests.ending, requests.start,
        requests.size, results.code, results.status, results.message, results.param, results.answer, results.fields,
        results.input_tokens, results.output_tokens, facts.* EXCLUDE (line),
        CASE WHEN results.line IS NULL THEN 'waiting' WHEN results.code IS NULL THEN 'ok' ELSE 'failed' END AS state
-  FROM (SELECT line FROM requests UNION SELECT line FROM results) AS base
-  LEFT JOIN requests USING (line) LEFT JOIN results USING (line) LEFT JOIN facts USING (line)
+  FROM requests FULL JOIN results USING (line) LEFT JOIN facts USING (line)
 """
 _NUMBER: Final = """
 CREATE MACRO number_of(text) AS CASE WHEN isfinite(TRY_CAST(text AS DOUBLE)) THEN TRY_CAST(text AS DOUBLE) END

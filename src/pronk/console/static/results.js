@@ -251,15 +251,22 @@
   key("", "Go to a line: g, its number, Enter", null, "g 4 2 ↵");
   addEventListener("pronk-line", (event) => jump(event.detail));
 
-  /* while the batch runs: what is there stays where it is, what is new comes at its place */
+  /* while the batch runs: what is there stays where it is, what is new comes at its place; counts come less often, at the end at once */
+  let counted = "", countedAt = 0, following = root.dataset.live === "1";
   setInterval(async () => {
-    if (root.dataset.live !== "1" || document.hidden) return;
+    if (!following || document.hidden) return;
     const answer = await ask(`${base}/rows?${query}&at=0&n=0`);
     if (!answer.ok) return;
     const before = version, was = total;
     seenTotal(Number(answer.headers.get("x-total")), answer.headers.get("x-version"), answer.headers.get("x-whole") === "1");
     if (version !== before || was !== total) { const open = line(); blocks.clear(); waiting.clear(); draw(); if (open) at = at; }
-    if (version !== before) { htmx.ajax("GET", `${base}/facets?${query}${tail}`, { target: "#facets", swap: "outerHTML" }); heads(); }
+    following = root.dataset.live === "1";
+    if (version !== counted && (Date.now() - countedAt >= 10000 || !following)) {
+      counted = version;
+      countedAt = Date.now();
+      htmx.ajax("GET", `${base}/facets?${query}${tail}`, { target: "#facets", swap: "outerHTML" });
+      heads();
+    }
   }, 2500);
 
   if (narrow.matches) $("#filters").open = false;
