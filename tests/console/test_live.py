@@ -112,6 +112,15 @@ def test_a_batch_s_page_is_right_when_it_ends_buttons_and_causes_too(
     assert tab.faults == []
 
 
+def test_what_is_finished_is_shown_while_the_rest_still_runs(
+    live: ConsoleServer, http: httpx2.Client
+) -> None:
+    batch = held(live, http, count=1, failing=1)
+    wait_for(lambda: http.get(f"/batches/{batch}/rows?n=9&state=failed").text.count("data-line=") == 1)
+    assert http.get(f"/v1/batches/{batch}").json()["status"] == "in_progress"
+    live.release()
+
+
 def test_a_question_is_answered_although_the_page_changes_meanwhile(
     tab: Tab, live: ConsoleServer, http: httpx2.Client
 ) -> None:

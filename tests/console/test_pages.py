@@ -14,6 +14,7 @@ from tests.console.hostile import Page
 from tests.console.server import ConsoleServer, line
 
 from pronk.console import wording
+from pronk.console.index import distributions
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +116,19 @@ def test_the_table_has_a_column_for_each_field_whose_head_filters(http: httpx2.C
     cells = http.get(f"/batches/{batch}/rows?as=table&n=2&filter=field.shape:star").text
     assert cells.count("line-row") == 2
     assert "star" in cells
+
+
+def test_counts_that_take_too_long_do_not_hold_up_the_lines(
+    http: httpx2.Client, batch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributions, "SECONDS", 0.0)
+    query = "filter=has:prompt"
+    facets = http.get(f"/batches/{batch}/facets?{query}")
+    assert (facets.status_code, "Counting takes too long" in facets.text) == (200, True)
+    heads = http.get(f"/batches/{batch}/columns?{query}")
+    assert (heads.status_code, "data-column=" in heads.text, "data-from=" in heads.text) == (200, True, False)
+    rows = http.get(f"/batches/{batch}/rows?n=120&{query}")
+    assert rows.text.count("data-line=") == 60
 
 
 def test_groups_are_walked_one_after_the_other(http: httpx2.Client, batch: str) -> None:

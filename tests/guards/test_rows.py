@@ -1,4 +1,4 @@
-"""Every failure and every attack has its row in the documents, and the tests that a row names are there."""
+"""Every failure, every attack and everything that the console can do has its row in the documents, and the tests that a row names are there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 DOCS = TESTS.parent / "docs"
-PAGES = {"D": ("operations.md", 24), "S": ("security.md", 25)}
+PAGES = {"C": ("console.md", 50), "D": ("operations.md", 24), "S": ("security.md", 25)}
 LONG = ("chaos", "fuzz", "console", "scale", "soak", "mixed")
 """Markers of tests that `make test` leaves out."""
 
