@@ -49,17 +49,19 @@ class Mother:
         assert self._process.stdin is not None
         self._process.stdin.write(msgspec.json.encode(life).decode() + "\n")
         self._process.stdin.flush()
-        return self._hear("born")
+        return self._hear("born")[0]
 
-    def bury(self, pid: int) -> None:
-        """Return when a worker has ended."""
-        assert self._hear("dead") == pid
+    def bury(self, pid: int) -> bool:
+        """Return when a worker has ended, whether it was killed."""
+        buried, status = self._hear("dead")
+        assert buried == pid
+        return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
-    def _hear(self, word: str) -> int:
+    def _hear(self, word: str) -> tuple[int, int]:
         assert self._process.stdout is not None
-        told, pid, _ = self._process.stdout.readline().split()
+        told, pid, status = self._process.stdout.readline().split()
         assert told == word, told
-        return int(pid)
+        return int(pid), int(status)
 
 
 @contextmanager
@@ -116,14 +118,15 @@ class Field:
     def life(self, **more: Any) -> Life:
         return Life(self.settings.to_json().decode(), log=str(self.folder / "workers.log"), **more)
 
-    async def bury(self, pid: int) -> None:
-        """Wait for a worker's end, and hand over what it held, as its server would."""
-        await anyio.to_thread.run_sync(self.mother.bury, pid)
+    async def bury(self, pid: int) -> bool:
+        """Wait for a worker's end, and hand over what it held, as its server would; return whether it was killed."""
+        was_killed = await anyio.to_thread.run_sync(self.mother.bury, pid)
         await free_the_dead(self.store)
+        return was_killed
 
-    async def stop(self, pid: int) -> None:
+    async def stop(self, pid: int) -> bool:
         os.kill(pid, signal.SIGTERM)
-        await self.bury(pid)
+        return await self.bury(pid)
 
     async def kill(self, pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
