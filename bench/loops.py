@@ -2,7 +2,7 @@
 
 ``python -m bench.loops FILE ENGINE --in-flight 64`` reads requests line by line, fetches what they name with obstore, splices
 it in as base64, posts with the product's own client, splices the answer into a result line. No database, no leases, no retries,
-no limits, no checks. It prints one line of JSON.
+no limits, no checks. It prints one line of JSON. ``--general`` posts with aiohttp instead, as most who write such a loop would.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+import aiohttp
 import obstore
 import pybase64
 import uvloop
@@ -25,7 +26,7 @@ from obstore.store import S3Store
 from pronk.domain.ids import BatchId
 from pronk.domain.lines import RequestLine, ResultHead, answer_line, decode_line
 from pronk.domain.usage import read_usage
-from pronk.engines.client import Client
+from pronk.engines.client import Answer, Client
 
 if TYPE_CHECKING:
     from obstore.store import S3Config
@@ -34,12 +35,26 @@ _REFERENCE = re.compile(rb"s3://([^/\"]+)/([^\"]+)")
 _PART_BYTES = 1024 * 1024
 
 
+class General:
+    """The same posts by a client for everything."""
+
+    def __init__(self, engine: str, session: aiohttp.ClientSession) -> None:
+        self._root = engine.removesuffix("/v1")
+        self._session = session
+
+    async def post(self, path: str, body: bytes) -> Answer:
+        """Return the answer at a path like ``/v1/chat/completions``."""
+        headers = {"content-type": "application/json"}
+        async with self._session.post(self._root + path, data=body, headers=headers) as reply:
+            return Answer(reply.status, await reply.read())
+
+
 class Loop:
     """Fixed coroutines that pull lines from a file."""
 
-    def __init__(self, source: BinaryIO, engine: str, sink: BinaryIO) -> None:
+    def __init__(self, source: BinaryIO, client: Client | General, sink: BinaryIO) -> None:
         self._source = source
-        self._client = Client(engine)
+        self._client = client
         self._sink = sink
         self._part: list[bytes] = []
         self._size = 0
@@ -101,11 +116,18 @@ def _aws() -> S3Config:
 
 
 async def measure(given: argparse.Namespace) -> dict[str, float]:
+    connector = aiohttp.TCPConnector(limit=0)
     with given.file.open("rb") as source, given.output.open("wb") as sink:
-        loop = Loop(source, given.engine, sink)
-        began, cpu = time.monotonic(), time.process_time()
-        await loop.run(given.in_flight)
-        seconds, cpu = time.monotonic() - began, time.process_time() - cpu
+        async with aiohttp.ClientSession(connector=connector) as session:
+            client = General(given.engine, session) if given.general else Client(given.engine)
+            loop = Loop(source, client, sink)
+            return await _timed(loop, given.in_flight)
+
+
+async def _timed(loop: Loop, in_flight: int) -> dict[str, float]:
+    began, cpu = time.monotonic(), time.process_time()
+    await loop.run(in_flight)
+    seconds, cpu = time.monotonic() - began, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"requests": loop.count, "seconds": seconds, "cpu": cpu, "peak_mib": peak}
 
@@ -114,6 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("engine")
+    parser.add_argument("--general", action="store_true")
     parser.add_argument("--in-flight", type=int, default=64)
     parser.add_argument("--output", type=Path, required=True)
     print(json.dumps(uvloop.run(measure(parser.parse_args()))))

@@ -147,13 +147,19 @@ def product(
     engine: str,
     *,
     in_flight: int = 64,
+    reads_files: bool = False,
     environment: Mapping[str, str] | None = None,
     **more: str,
 ) -> Iterator[Product]:
-    """Run ``pronk serve`` until the block ends; `more` are flags such as ``cache_disk_bytes="0"``."""
+    """Run ``pronk serve`` until the block ends; `more` are flags such as ``cache_disk_bytes="0"``.
+
+    `reads_files` says that the engine opens pictures itself, so that paths go out instead of bytes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "pronk.toml"
-    config.write_text(f'[engines.default]\nurls = ["{engine}"]\nmax_in_flight = {in_flight}\n')
+    settings = [f'urls = ["{engine}"]', f"max_in_flight = {in_flight}"]
+    settings += ["reads_files = true"] if reads_files else []
+    config.write_text("\n".join(["[engines.default]", *settings, ""]))
     command = [sys.executable, "-m", "pronk", "serve", "--config", str(config), "--port", "0"]
     command += ["--data-dir", str(folder / "data"), "--log-format", "json"]
     flags = {"workers": "1", **more}

@@ -42,6 +42,11 @@ class World:
         """Run the bare loop."""
         return Row(case, "bare loop", self._child([sys.executable, "-m", "bench.loops"], work))
 
+    def general_loop(self, case: str, work: Work) -> Row:
+        """Run the bare loop with a general client."""
+        command = [sys.executable, "-m", "bench.loops", "--general"]
+        return Row(case, "bare loop, aiohttp", self._child(command, work))
+
     def peer(self, case: str, who: str, peer: str, work: Work) -> list[Row]:
         """Run a peer that can run here; nothing where peers are left out."""
         python = str(self.ray) if peer == "ray" else sys.executable

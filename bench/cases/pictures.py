@@ -48,6 +48,7 @@ def _pictures(world: World, case: str, size: int, lines: int, *, has_peers: bool
             outcome = server.run(server.upload(file))
             rows = [ours(case, outcome, fetches=side.stats()["gets"] - before)]
         rows.append(world.loop(case, Work(file, side.engine, variables)))
+        rows.append(world.general_loop(case, Work(file, side.engine, variables)))
         short = picture_file(world.folder / "short.jsonl", world.size(300, 1_000), lines)
         if has_peers:
             rows += world.peer(
@@ -61,20 +62,28 @@ def _warming(world: World) -> Path:
 
 
 def dedupe(world: World) -> list[Row]:
-    """Twenty requests for each picture: each is fetched once, and the rest costs what text costs."""
+    """Twenty requests for each picture: each is fetched once, and the rest costs what text costs.
+
+    So it is where the engine opens files itself; otherwise each request carries its picture's bytes.
+    """
     pictures = world.size(100, 500)
     file = picture_file(world.folder / "dedupe.jsonl", 20 * pictures, pictures)
     words = text_file(world.folder / "dedupe-text.jsonl", 20 * pictures)
-    with instant(picture_bytes=100_000) as side:
-        variables = near(side.url)
-        with product(world.folder / "dedupe", side.engine, environment=variables) as server:
-            server.warm(_warming(world))
-            before = side.stats()["gets"]
-            outcome = server.run(server.upload(file))
-            fetches = side.stats()["gets"] - before
-            plain = server.run(server.upload(words))
-    row = ours("dedupe", outcome, pictures=pictures, fetches=fetches, seconds=outcome.seconds)
-    return [row, Row("dedupe", "pronk, text only", {**ours("", plain).figures, "seconds": plain.seconds})]
+    rows = []
+    for reads_files in (False, True):
+        who = "pronk" if not reads_files else "pronk, engine reads files"
+        with instant(picture_bytes=100_000) as side:
+            variables, folder = near(side.url), world.folder / f"dedupe-{reads_files}"
+            with product(folder, side.engine, environment=variables, reads_files=reads_files) as server:
+                server.warm(_warming(world))
+                before = side.stats()["gets"]
+                outcome = server.run(server.upload(file))
+                fetches = side.stats()["gets"] - before
+                plain = server.run(server.upload(words))
+        figures = ours("", outcome, pictures=pictures, fetches=fetches, seconds=outcome.seconds).figures
+        rows.append(Row("dedupe", who, figures))
+        rows.append(Row("dedupe", f"{who}: text only", {**ours("", plain).figures, "seconds": plain.seconds}))
+    return rows
 
 
 def far(world: World) -> list[Row]:

@@ -34,7 +34,7 @@ class CacheKey(msgspec.Struct, frozen=True):
         return blake2b(msgspec.msgpack.encode(self), digest_size=20).hexdigest()
 
 
-class Medium(msgspec.Struct, frozen=True, kw_only=True):
+class Medium(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
     """One object, checked: its bytes, what they are, and when (epoch seconds) they were last known to be current.
 
     `key` is None for what is never cached; `changed` says that the bytes are not the fetched ones; `via` where

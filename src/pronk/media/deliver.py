@@ -102,8 +102,8 @@ class Deliverer:
             digest = await self._library.hash_of(medium) if order.is_hashed else None
             return None, digest
         if way == "file":
-            path, digest = await self._library.file_of(medium)
-            return (msgspec.json.encode(path.as_uri()),), digest
+            url, digest = await self._library.file_of(medium)
+            return (msgspec.json.encode(url),), digest
         digest = await self._library.hash_of(medium) if order.is_hashed else medium.hash
         return data_url_token(medium.looks.type, medium.data), digest
 

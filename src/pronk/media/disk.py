@@ -12,6 +12,8 @@ import fcntl
 import os
 import secrets
 import time
+import weakref
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
@@ -31,6 +33,7 @@ _KEPT_SECONDS = 1800.0
 """A file that was handed over is not removed for so long: an engine may be about to read it. Its time stamp says until when."""
 _TOUCH_SECONDS = 60.0
 _REST_SECONDS = 60.0
+_MAX_HANDED = 10_000
 _MAX_NOTE_BYTES = 1_000_000
 _AT_ONCE = 32
 _DOUBT_AFTER_BYTES = 16_000_000
@@ -53,6 +56,15 @@ class _Note(msgspec.Struct, array_like=True):
 _NOTE = msgspec.msgpack.Decoder(_Note)
 
 
+class _Handed(msgspec.Struct, frozen=True):
+    """A file that an engine was pointed to of late: as long as the same object is asked for, nothing is looked at again."""
+
+    medium: weakref.ref[Medium]
+    at: float
+    url: str
+    hash: str
+
+
 class DiskCache:
     """At most about `max_bytes` below `folder`. `run` writes in the background; what it cannot keep up with is not kept."""
 
@@ -67,6 +79,7 @@ class DiskCache:
         self._crowded_until = 0.0
         self._rest_until = 0.0
         self._bytes_since_hit = 0
+        self._handed: OrderedDict[CacheKey, _Handed] = OrderedDict()
         self._send, self._receive = anyio.create_memory_object_stream[Medium](10_000)
 
     @property
@@ -112,9 +125,19 @@ class DiskCache:
             self._send.send_nowait(medium)
             self._queued += len(medium.data)
 
-    async def file_of(self, medium: Medium) -> tuple[Path, str]:
-        """Return a file with the object's bytes, there for half an hour at least, and their hash. May raise OSError."""
-        return await anyio.to_thread.run_sync(self._write_object, medium, self._clock() + _KEPT_SECONDS)
+    async def file_of(self, medium: Medium) -> tuple[str, str]:
+        """Return the ``file://`` URL of a file with the object's bytes, there for half an hour or nearly so, and their hash. May raise OSError."""
+        handed, now = self._handed.get(medium.key) if medium.key is not None else None, self._clock()
+        if handed is not None and handed.medium() is medium and now < handed.at + _TOUCH_SECONDS:
+            return handed.url, handed.hash
+        path, digest = await anyio.to_thread.run_sync(self._write_object, medium, now + _KEPT_SECONDS)
+        url = path.as_uri()
+        if medium.key is not None:
+            self._handed[medium.key] = _Handed(weakref.ref(medium), now, url, digest)
+            self._handed.move_to_end(medium.key)
+            if len(self._handed) > _MAX_HANDED:
+                self._handed.popitem(last=False)
+        return url, digest
 
     async def run(self) -> None:
         """Write what was offered, until cancelled."""

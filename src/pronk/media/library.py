@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 import anyio.to_thread
@@ -173,8 +172,8 @@ class Library:
         """Whether there is a disk cache with room."""
         return self._shelves.disk is not None and not self._shelves.disk.is_crowded
 
-    async def file_of(self, medium: Medium) -> tuple[Path, str]:
-        """Return a local file with the object's bytes, and their hash; FetchError where nothing can be kept."""
+    async def file_of(self, medium: Medium) -> tuple[str, str]:
+        """Return the ``file://`` URL of a local file with the object's bytes, and their hash; FetchError where nothing can be kept."""
         if self._shelves.disk is None:
             raise FetchError("fetch_failed", "cannot be handed over as a file: this server keeps no files")
         try:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import anyio
 import anyio.lowlevel
@@ -14,6 +16,10 @@ from pronk.media.disk import DiskCache, content_hash
 from pronk.media.sniff import Looks
 
 pytestmark = pytest.mark.anyio
+
+
+def path_of(url: str) -> Path:
+    return Path(url2pathname(urlsplit(url).path))
 
 
 def key(name: str, project: str = "p1") -> CacheKey:
@@ -48,12 +54,26 @@ async def test_another_worker_finds_what_one_has_kept(tmp_path: Path) -> None:
 
 async def test_the_same_bytes_are_one_file(tmp_path: Path) -> None:
     disk = DiskCache(tmp_path, 1_000_000, lambda: 0.0)
-    first, digest = await disk.file_of(medium("a"))
-    second, _ = await disk.file_of(medium("b", project="p2"))
-    assert first == second
+    url, digest = await disk.file_of(medium("a"))
+    first = path_of(url)
+    assert (url, digest) == await disk.file_of(medium("b", project="p2"))
     assert first.read_bytes() == b"data"
     assert digest == content_hash(b"data")
     assert first.is_relative_to(disk.objects)
+    disk.close()
+
+
+async def test_a_file_that_was_handed_over_a_moment_ago_is_not_looked_at_again(tmp_path: Path) -> None:
+    now, one, other = 1_000_000.0, medium("a"), medium("a", b"other")
+    disk = DiskCache(tmp_path, 1_000_000, lambda: now)
+    url, digest = await disk.file_of(one)
+    path_of(url).unlink()
+    assert await disk.file_of(one) == (url, digest)
+    assert not path_of(url).exists()
+    assert (await disk.file_of(other))[1] == content_hash(b"other")
+    now += 61
+    assert await disk.file_of(one) == (url, digest)
+    assert path_of(url).read_bytes() == b"data"
     disk.close()
 
 
@@ -63,7 +83,7 @@ async def test_sweeping_removes_what_was_not_used_for_longest_and_spares_what_wa
     disk = DiskCache(tmp_path, 5_000, lambda: 1_000_000.0)
     files = []
     for number in range(10):
-        path, _ = await disk.file_of(medium(str(number), bytes([number]) * 1000))
+        path = path_of((await disk.file_of(medium(str(number), bytes([number]) * 1000)))[0])
         os.utime(path, (number * 1000, number * 1000))
         files.append(path)
     disk.sweep()
@@ -88,7 +108,7 @@ async def test_what_is_offered_does_not_shorten_the_life_of_a_file_that_was_hand
     tmp_path: Path,
 ) -> None:
     disk = DiskCache(tmp_path, 1_000_000, lambda: 1_000_000.0)
-    path, _ = await disk.file_of(medium("a"))
+    path = path_of((await disk.file_of(medium("a")))[0])
     async with anyio.create_task_group() as group:
         group.start_soon(disk.run)
         disk.offer(medium("b"))
