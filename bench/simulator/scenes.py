@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from collections.abc import Callable, Iterator
 
@@ -81,7 +82,6 @@ _BLIND = (
             warm=30,
         ),
         151,
-        0.96,
     ),
     Case(
         Scene(
@@ -92,7 +92,6 @@ _BLIND = (
             warm=60,
         ),
         5,
-        0.97,
     ),
     Case(
         Scene(
@@ -107,9 +106,8 @@ _BLIND = (
     Case(
         Scene(name="memory, soft edge", engines=(_SMALL_MEMORY,), load=_GROWING, seconds=3600, warm=150),
         134,
-        0.97,
     ),
-    Case(Scene(name="memory, cliff", engines=(_STEEP,), load=_ALIKE, seconds=3600, warm=150), 190, 0.93),
+    Case(Scene(name="memory, cliff", engines=(_STEEP,), load=_ALIKE, seconds=3600, warm=150), 190),
     Case(
         Scene(
             name="two unlike replicas",
@@ -163,7 +161,6 @@ _BLIND = (
             workers=2,
         ),
         65,
-        0.95,
     ),
     Case(
         Scene(
@@ -175,7 +172,6 @@ _BLIND = (
             workers=2,
         ),
         67,
-        0.95,
     ),
 )
 
@@ -215,7 +211,11 @@ def judge(case: Case, seed: int = 1) -> Result:
     """Run the limiter and the best fixed limit on one case."""
     scene = case.scene
     fixed = Run(scene, [[Fixed(case.best) for _ in scene.engines] for _ in range(scene.workers)], seed).go()
-    laws = [[Limiter(workers=scene.workers) for _ in scene.engines] for _ in range(scene.workers)]
+    chance = random.Random(seed)
+    laws = [
+        [Limiter(workers=scene.workers, chance=random.Random(chance.random())) for _ in scene.engines]
+        for _ in range(scene.workers)
+    ]
     run = Run(scene, laws, seed).go()
     rate = fixed.work / (scene.seconds - scene.warm)
     return Result(

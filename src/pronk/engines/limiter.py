@@ -1,54 +1,62 @@
-"""How many requests one replica gets at once, found from what comes back. Pure: time and answers are arguments.
+"""How many requests one replica gets at once, found from what comes back. Pure: time, chance and answers are arguments.
 
 Little's law does the measuring. A request that took `latency` seconds for `work` tokens while `n` requests were out on
 average says what the engine did at `n`: ``n · work / latency``. So every answer is evidence for the level that it lived
 at, however late it comes, and no answer has to be thrown away after a change.
 
-1. *Ramp*: one more for every answer, so the level doubles each latency, as long as throughput grows with it.
-2. *Seek*: compare the best level with others a factor above and below, and halve the factor's logarithm.
-3. *Hold*: stay, and look above and below now and then; what has changed much starts the search again.
+1. *Climb*: one more for every answer, so the level doubles each latency, as long as throughput grows with it.
+2. *Seek*: go where the climb first gave what it gave at its end, then compare neighbours in ever shorter steps.
+3. *Hold*: stay, and glance above and below now and then; what has changed much starts the search again.
 
-Of levels that are as good the smallest wins, since a queue in the engine buys nothing. Workers that share a replica each
-take the others for as busy as themselves, so that none grows by taking the others' part. What is to stay free (`Reserve`) is
-taken off the level that was found: a limiter rests below it, and goes up to it and above only to look around.
+Of levels that are as good the smallest wins, since a queue in the engine buys nothing. A fall of the throughput is left
+at once, and the level remembered as the edge until answers become longer or shorter. Workers that share a replica each
+take the others for as busy as themselves, so that none grows by taking the others' part; they compare a level with the
+center before and after it, at times drawn by chance, so that none takes the others' steps for the effect of its own.
+What is to stay free (`Reserve`) is taken off the level that was found: a limiter rests below it, and goes up to it and
+above only to look around.
 """
 
 from __future__ import annotations
 
 import math
+import random
 from collections import deque
-from typing import Literal
+from typing import Final, Literal
 
+from pronk.engines.climb import FIRST, Climb
 from pronk.engines.evidence import Evidence, Seen
 from pronk.engines.gauges import Gauges
+from pronk.engines.glances import Glances
+from pronk.engines.levels import STEPS, Levels
 from pronk.engines.reserve import Reserve, nothing
 
-Phase = Literal["ramp", "seek", "hold"]
-_FIRST = 16
-_FIRST_SECONDS = 2.0
-_FIRST_MOST = 64
-_PRICE = 0.015
-"""How much of the throughput a level e times as high must gain, to be worth its queue."""
-_STEPS = (0.35, 0.18, 0.09, 0.045)
-_FLAT = 0.06
-_STEP_HOLD = 0.08
-_STEP_CLIMB = 0.3
-_STEP_CAREFUL = 0.08
-_VISIT_SECONDS = 2.0
-_CHANGE = 0.15
-_HOPELESS = 0.88
-_CALM_KV = 0.3
-_LATE_SECONDS = 0.5
-_QUICK_RATE = 1000.0
-_QUICK_LEAST = 64
+Phase = Literal["climb", "seek", "hold"]
+_FIRST_SECONDS: Final = 2.0
+_FIRST_MOST: Final = 64
+"""Before the first answer the limit doubles every two seconds up to this; without it requests of 20 s start too late."""
+_STEP_CLIMB: Final = 0.3
+_STEP_CAREFUL: Final = 0.08
+"""How far above the best level the next one lies while throughput grows with it; the second near an edge."""
+_VISIT_SECONDS: Final = 2.0
+_CHANGE: Final = 0.15
+"""A rate that differs by more from what the same level gave, twice in a row, is another engine's."""
+_MOST_DRIFT: Final = 0.05
+_HOPELESS: Final = 0.88
+_LOSS: Final = 0.05
+"""What answers on the way must show beyond five errors for a fall: storms at an edge of memory cost 20 to 40 %."""
+_CENTER_LOSS: Final = 0.02
+_RETREAT: Final = 0.975
+_CALM_KV: Final = 0.3
+_LATE_SECONDS: Final = 0.5
+_QUICK_RATE: Final = 1000.0
+_QUICK_LEAST: Final = 64
 """An engine that answers a thousand times a second gets so many at least: the sender's own pauses cost more than a queue."""
-_FULL = 0.85
-_CALM_LATENCIES = 1.5
-_EDGE_ROOM = 1.25
-_LOOKS = 4
-_LEAST_PATIENCE = 3
-_MOST_PATIENCE = 48
-
+_FULL: Final = 0.85
+_CALM_LATENCIES: Final = 1.5
+"""After a fall the preempted are computed again for a latency and more: what comes back meanwhile tells of the storm."""
+_LOOKS: Final = 4
+_QUEUE: Final = 0.05
+"""Waiting sequences, as a share of those that run, that fill every seat which becomes free; more are a queue."""
 
 Mark = tuple[float, float, int]
 """When a request began, the integral of requests out until then, and how many were out with it."""
@@ -62,9 +70,15 @@ class Limiter:
     """
 
     def __init__(
-        self, fixed: int | None = None, *, most: int = 1024, workers: int = 1, reserve: Reserve = nothing
+        self,
+        fixed: int | None = None,
+        *,
+        most: int = 1024,
+        workers: int = 1,
+        reserve: Reserve = nothing,
+        chance: random.Random | None = None,
     ) -> None:
-        self.limit = fixed or _FIRST
+        self.limit = fixed or FIRST
         self.is_fixed = fixed is not None
         self._most = most
         self._workers = workers
@@ -75,25 +89,25 @@ class Limiter:
         self._area_at = 0.0
         self._latency = 0.0
         self._mean_work = 0.0
-        self._target = float(_FIRST)
+        self._climb = Climb(most)
+        self._target = self._climb.target
         self._since = 0.0
         self._settled_at: float | None = None
         self._calm_at = 0.0
         self._evidence = Evidence()
-        self._known: dict[float, Seen] = {}
-        self._lived: dict[float, float] = {}
-        self._doubts = 0
-        self._edge = math.inf
-        self._center = 0.0
+        self._recent = Evidence()
+        self._levels = Levels(workers, most)
+        self._glances = Glances(workers, chance or random.Random(0))
         self._noise = 0.01
+        self._lost = 0.0
+        self._is_suspect = False
+        self._has_jumped = False
         self._looks: deque[Gauges] = deque(maxlen=_LOOKS)
+        self._ours: deque[Gauges] = deque(maxlen=_LOOKS)
         self._preemptions = -1.0
         self._preempted_at = -math.inf
-        self._phase: Phase = "ramp"
+        self._phase: Phase = "climb"
         self._step = 0
-        self._rest = {1: _LEAST_PATIENCE, -1: _LEAST_PATIENCE}
-        self._patience = {1: _LEAST_PATIENCE, -1: _LEAST_PATIENCE}
-        self._side = 0
 
     def started(self, now: float) -> Mark:
         """Count a request in; give what it returns to `finished`."""
@@ -120,55 +134,74 @@ class Limiter:
         share = 0.02 if self._latency else 1.0
         self._latency += share * (latency - self._latency)
         self._mean_work += share * (work - self._mean_work)
-        if self._phase == "ramp":
+        lived = (self._area - area) / latency
+        if self._phase == "climb":
             self._evidence.add(level, work, latency)
             self._evidence.lived += self._area - area
-        elif self._settled_at is not None and began >= self._settled_at:
-            self._evidence.add((self._area - area) / latency, work, latency)
+        else:
+            self._recent.add(lived, work, latency)
+            if self._settled_at is not None and began >= self._settled_at:
+                self._evidence.add(lived, work, latency)
         if self.limit < self._target:
             self.limit += 1
 
     def refused(self, now: float) -> None:
         """Count an answer that says too many at once (429, 503)."""
         if not self.is_fixed and now - self._since > self._latency:
-            self._center = max(1.0, round(0.8 * min(self._target, self.flying + 1)))
-            self._known = {}
+            self._levels.center = max(1.0, round(0.8 * min(self._target, self.flying + 1)))
+            self._levels.known = {}
+            self._levels.set_edge(min(self._levels.edge, self.flying + 1.0), self._mean_work)
             self._phase, self._quick_least = "hold", 1
-            if self._side:
-                self._look_less()
-            self._rest_at_center(now)
+            if self._glances.side:
+                self._glances.look_less(self._levels.drift)
+            self._visit(now, self._resting)
 
     def look(self, now: float, gauges: Gauges) -> None:
         """Take what the engine says of itself; about once a second.
 
-        A queue that is all ours is given back at once. The first preemption of a ramp is the edge; later ones are left
+        A queue that is all ours is given back at once. The first preemption of a climb is the edge; later ones are left
         to the throughput, which may well be best with a few of them.
         """
         preempted = gauges.preemptions > self._preemptions >= 0
         self._preemptions = gauges.preemptions
         if preempted:
             self._preempted_at = now
+        self._looks.append(gauges)
         if self.is_fixed or self._workers * self.flying < 0.9 * (gauges.running + gauges.waiting):
             return
-        self._looks.append(gauges)
-        if self._phase == "ramp" and preempted and self._latency:
-            self._edge = float(self.flying)
+        self._ours.append(gauges)
+        if self._phase == "climb" and preempted and self._latency:
+            self._levels.set_edge(float(self.flying), self._mean_work)
             self._settle(now, 0.8 * self.flying, "seek")
-        elif len(self._looks) == _LOOKS and now - self._preempted_at > 3 * self._latency:
-            seats = max(look.running for look in self._looks)
-            queue = min(look.waiting for look in self._looks)
-            if queue > max(1.0, 0.05 * seats):
-                queue = 0.0 if self._reserve(round(seats)) else 0.04 * seats + 2
-                self._settle(now, (seats + queue) / self._workers, "hold")
+        elif len(self._ours) == _LOOKS and self._is_calm(now):
+            self._give_back(now)
         elif not self._latency and gauges.waiting == 0 and gauges.kv_use < _CALM_KV:
             self._grow_blind(now, self._most)
 
+    def _is_calm(self, now: float) -> bool:
+        """Whether what waits in the engine is new, and not preempted."""
+        return now - self._preempted_at > 3 * self._latency
+
+    def _has_room(self, now: float) -> bool:
+        """Whether the engine shows no queue: then fewer requests cannot do better."""
+        room = (look.waiting <= max(1.0, _QUEUE * look.running) for look in self._looks)
+        return len(self._looks) > 0 and self._is_calm(now) and all(room)
+
+    def _give_back(self, now: float) -> None:
+        seats = max(look.running for look in self._ours)
+        queue = min(look.waiting for look in self._ours)
+        if queue > max(1.0, _QUEUE * seats):
+            queue = 0.0 if self._reserve(round(seats)) else 0.04 * seats + 2
+            self._settle(now, (seats + queue) / self._workers, "hold")
+
     def _settle(self, now: float, level: float, phase: Phase) -> None:
         """Go where the engine's own words point to."""
-        self._patience[1] = self._rest[1] = min(_MOST_PATIENCE, 2 * self._patience[1])
-        self._phase, self._step, self._side, self._known = phase, 2, 0, {}
-        self._center = max(1.0, float(round(level)))
-        self._visit(now, self._center if phase == "seek" else self._resting)
+        self._glances.rest_from_above()
+        self._glances.side = 0
+        self._phase, self._step = phase, 2
+        self._levels.known = {}
+        self._levels.center = max(1.0, float(round(level)))
+        self._visit(now, self._levels.center if phase == "seek" else self._resting)
 
     def tick(self, now: float) -> None:
         """Think again, if there is enough to think about."""
@@ -176,8 +209,10 @@ class Limiter:
             return
         if not self._latency:
             self._grow_blind(now, _FIRST_MOST)
-        elif self._phase == "ramp":
-            self._ramp(now)
+        elif self._phase == "climb":
+            self._grow(now)
+        elif now >= self._calm_at and self._is_falling(now):
+            self._leave(now)
         elif self._settled_at is None:
             if now >= self._calm_at and self._has_arrived(now):
                 self._settled_at = now
@@ -191,78 +226,35 @@ class Limiter:
             self._target = float(self.limit)
             self._since = now
 
-    def _ramp(self, now: float) -> None:
-        """Double as long as that pays, never beyond twice the level that is known to have paid."""
-        evidence = self._evidence
-        if evidence.count < max(24, self.limit / 6):
+    def _grow(self, now: float) -> None:
+        if self._evidence.count < max(24, self.limit / 6):
             return
-        level, seen = evidence.mean_level, evidence.seen(self._mean_work)
-        self._evidence = Evidence()
-        best = self._best() if self._known else 0.0
-        if level > best * 1.15:
-            self._known[level], self._lived[level] = seen, evidence.mean_lived
-            gained = math.log(level * seen.speed / (best * self._known[best].speed)) if best else 1.0
-            has_paid = gained > 0.2 * math.log(level / best) if best else True
-        else:
-            has_paid = level * seen.speed > 0.93 * best * self._known[best].speed
-        has_fallen = level * seen.speed < 0.93 * best * self._known[best].speed if best else False
-        self._doubts = 0 if has_paid else self._doubts + 1
-        if self._doubts == 2 or level > 0.9 * self._most:
-            self._begin_seek(now, _EDGE_ROOM if has_fallen else math.inf)
-        elif has_paid:
-            self._target = min(float(self._most), max(self._target, 2.0 * level))
-
-    def _begin_seek(self, now: float, room: float) -> None:
-        self._center = self._lived[self._best()]
-        self._edge = room * self._center
-        self._known = {}
-        self._phase, self._step = "seek", 0
-        self._visit(now, self._center)
-
-    def _best(self) -> float:
-        return max(self._known, key=self._worth)
-
-    def _least_good(self) -> float:
-        """Return the smallest level that is as good as the best, as far as the noise lets us see.
-
-        Long queues hide small differences, so the first long steps down go on until a loss is plain.
-        """
-        best = self._best()
-
-        def is_good(level: float) -> bool:
-            slack = 0.5 * self._error(level, best) if self._step else _FLAT
-            return self._worth(level) >= self._worth(best) - slack
-
-        return min(filter(is_good, self._known))
-
-    def _error(self, level: float, other: float) -> float:
-        """Return the standard error of the difference in worth."""
-        return math.hypot(self._known[level].error, self._known[other].error)
-
-    def _worth(self, level: float) -> float:
-        """Return the logarithm of the throughput at a level, less its price; the other workers are at the center."""
-        others = (self._workers - 1) * (self._center or level)
-        return math.log((level + others) * self._known[level].speed) - _PRICE * math.log(level)
+        self._climb.target = self._target
+        self._climb.take(self._evidence, self._mean_work, self.limit)
+        self._target, self._evidence = self._climb.target, Evidence()
+        if self._climb.is_over:
+            levels = self._levels
+            levels.center, levels.climbed = float(round(max(self._climb.seen))), self._climb.seen
+            levels.set_edge(self._climb.edge, self._mean_work)
+            self._phase, self._step = "seek", 2 if self._climb.has_fallen else 0
+            self._visit(now, levels.center)
 
     def _visit(self, now: float, level: float) -> None:
-        self._looks.clear()
+        self._ours.clear()
         is_quick = self._latency * _QUICK_RATE < self.flying
         self._target = float(min(self._most, max(self._quick_least if is_quick else 1, round(level))))
         self.limit = min(self.limit, int(self._target))
         self._since, self._settled_at = now, None
-        self._evidence = Evidence()
+        self._evidence, self._recent = Evidence(), Evidence()
 
     @property
     def _resting(self) -> float:
         """The level to stay at between looks."""
-        return self._center - self._reserve(round(self._center))
+        return self._levels.center - self._reserve(round(self._levels.center))
 
     @property
     def _is_resting(self) -> bool:
-        return self._phase == "hold" and not self._side
-
-    def _rest_at_center(self, now: float) -> None:
-        self._visit(now, self._resting)
+        return self._phase == "hold" and not self._glances.side
 
     def _has_arrived(self, now: float) -> bool:
         """Whether the requests out are those of the level; fewer will do when no more are to be had."""
@@ -282,111 +274,149 @@ class Limiter:
         return True
 
     def _is_hopeless(self) -> bool:
-        if self._evidence.count < 24 or self._is_resting or self._target == self._center:
-            return False
-        if self._center not in self._known:
+        center = self._levels.known.get(self._levels.center)
+        if self._evidence.count < 24 or self._is_resting or self._target == self._levels.center or not center:
             return False
         speed = self._evidence.seen(self._mean_work).speed
-        return self._target * speed < _HOPELESS * self._center * self._known[self._center].speed
+        return self._target * speed < _HOPELESS * self._levels.center * center.speed
+
+    def _is_falling(self, now: float) -> bool:
+        """Whether the last answers above, or at rest near an edge, tell of a fall long before those that began there could."""
+        recent, levels = self._recent, self._levels
+        if recent.count < 32 or now - self._since < _VISIT_SECONDS:
+            return False
+        center = levels.known.get(levels.center)
+        is_exposed = self._target > levels.center or (self._is_resting and levels.edge < math.inf)
+        if center and is_exposed and recent.mean_level > _FULL * levels.center:
+            seen = recent.seen(self._mean_work)
+            loss = math.log(levels.center * center.speed / (recent.mean_level * seen.speed))
+            if loss > _LOSS + 5 * math.hypot(seen.error, center.error, levels.drift):
+                return True
+        self._recent = Evidence()
+        return False
+
+    def _leave(self, now: float) -> None:
+        """Leave a level before its storm is whole, and let the engine come to rest at the center or below."""
+        levels, seen = self._levels, self._recent.seen(self._mean_work)
+        if self._is_resting:
+            self._fall(now)
+            self._glances.rest_after_fall()
+            levels.known, levels.center = {}, max(1.0, float(round(_RETREAT * levels.center)))
+            self._visit(now, self._resting)
+            return
+        levels.known[self._target] = Seen(seen.speed * self._recent.mean_level / self._target, seen.error)
+        self._fall(now)
+        if self._glances.side:
+            self._glances.look_less(levels.drift)
+        self._visit(now, levels.center)
+
+    def _fall(self, now: float) -> None:
+        self._levels.edge = min(self._levels.edge, self._target)
+        self._calm_at = now + _CALM_LATENCIES * self._latency
 
     def _decide(self, now: float) -> None:
-        found, before = self._evidence.seen(self._mean_work), self._known.get(self._target)
+        found, before = self._evidence.seen(self._mean_work), self._levels.known.get(self._target)
         self._noise += 0.3 * (found.error - self._noise)
-        if self._target > self._center and self._is_hopeless():
-            self._edge = min(self._edge, self._target)
-            self._calm_at = now + _CALM_LATENCIES * self._latency
+        if self._target > self._levels.center and self._is_hopeless():
+            self._fall(now)
         if before is not None:
             off = abs(math.log(found.speed / before.speed))
-            if off > max(_CHANGE, 4 * math.hypot(found.error, before.error)):
-                self._known, self._edge = {}, math.inf
-                self._phase, self._step = "seek", 1
-                self._patience = {1: _LEAST_PATIENCE, -1: _LEAST_PATIENCE}
+            if off <= max(_CHANGE, 4 * math.hypot(found.error, before.error)):
+                found = self._averaged(found, before)
+            elif self._is_suspect:
+                self._begin_anew()
             else:
-                speed = before.speed + 0.4 * (found.speed - before.speed)
-                found = Seen(speed, math.hypot(0.6 * before.error, 0.4 * found.error))
-                self._carry_over(speed / before.speed)
-        self._known[self._target] = found
+                self._is_suspect = True
+                self._visit(now, self._target)
+                return
+        self._is_suspect = False
+        self._levels.known[self._target] = found
+        if self._levels.is_outdated(self._mean_work):
+            self._forget()
         self._move(now)
 
-    def _carry_over(self, change: float) -> None:
-        """What the engine does at the level of rest tells how it would do now at the center."""
-        if self._is_resting and self._target != self._center and self._center in self._known:
-            center = self._known[self._center]
-            self._known[self._center] = Seen(change * center.speed, center.error)
+    def _averaged(self, found: Seen, before: Seen) -> Seen:
+        """Return what a level gave of late; what it gave at the level of rest tells how the center would do now."""
+        levels = self._levels
+        self._lost = math.log(before.speed / found.speed)
+        levels.drift += 0.2 * (min(abs(self._lost), _MOST_DRIFT) - levels.drift)
+        speed = before.speed + 0.4 * (found.speed - before.speed)
+        center = levels.known.get(levels.center)
+        if self._is_resting and self._target != levels.center and center:
+            levels.known[levels.center] = Seen(speed / before.speed * center.speed, center.error)
+        return Seen(speed, math.hypot(0.6 * before.error, 0.4 * found.error))
+
+    def _begin_anew(self) -> None:
+        self._levels.known = {}
+        self._phase, self._step = "seek", 1
+        self._forget()
+
+    def _forget(self) -> None:
+        """What was too much once may be right for other answers."""
+        self._levels.set_edge(math.inf, self._mean_work)
+        self._glances.forget()
 
     def _move(self, now: float) -> None:
         """Choose the next level to look at: a neighbour of the best, else the best."""
         if self._phase == "hold":
-            best = self._best() if self._center in self._known else self._center
-            if best != self._center and self._worth(best) > self._worth(self._center) + 0.5 * self._error(
-                best, self._center
-            ):
-                self._center = best
             self._hold(now)
             return
-        self._center = self._least_good()
-        if self._is_climbing():
-            above = self._center * math.exp(_STEP_CLIMB)
-            careful = self._center * math.exp(_STEP_CAREFUL)
-            self._visit(now, above if above < 0.97 * self._edge else careful)
-            return
-        while self._step < len(_STEPS):
+        levels = self._levels
+        levels.center = levels.least_good(is_rough=not self._step)
+        level = self._next(levels)
+        if level is None:
+            self._phase, self._glances.side, levels.climbed = "hold", 0, {}
+        self._visit(now, self._resting if level is None else level)
+
+    def _next(self, levels: Levels) -> float | None:
+        """Return the level to compare with the best; workers that share a replica compare only while they hold."""
+        is_alone = self._workers == 1
+        if is_alone and levels.is_climbing(self._target):
+            above = levels.center * math.exp(_STEP_CLIMB)
+            return levels.center * math.exp(_STEP_CAREFUL) if levels.is_beyond(above) else above
+        if not self._has_jumped:
+            self._has_jumped, knee = True, levels.knee()
+            if knee < 0.9 * levels.center:
+                return knee
+        while is_alone and self._step < len(STEPS):
             for sign in (-1, 1) if self._step else (-1,):
-                level = self._neighbour(sign * _STEPS[self._step])
+                level = levels.neighbour(sign * STEPS[self._step])
                 if level is not None:
-                    self._visit(now, level)
-                    return
+                    return level
             self._step += 1
-        self._phase, self._side = "hold", 0
-        self._rest_at_center(now)
-
-    def _is_climbing(self) -> bool:
-        """Whether the level just looked at is the best by so much that the next should be well above it."""
-        below = [level for level in self._known if level < self._target]
-        if (
-            self._phase != "seek"
-            or not below
-            or self._target != max(self._known)
-            or self._center != self._target
-        ):
-            return False
-        last = max(below)
-        step = math.log(self._target / last)
-        return self._target < self._most and self._worth(self._target) - self._worth(last) > 0.4 * step
-
-    def _neighbour(self, step: float) -> float | None:
-        """Return the level a step away, or None when something about there is known."""
-        level = round(self._center * math.exp(step))
-        if level < 1 or level > self._most or level == self._center or level >= 0.97 * self._edge:
-            return None
-        near = 0.6 * abs(step)
-        if any(abs(math.log(known / level)) < near and known != self._center for known in self._known):
-            return None
-        return float(level)
+        return None
 
     def _hold(self, now: float) -> None:
-        if self._side:
-            self._judge_look()
-        for side in (1, -1):
-            self._rest[side] -= 1
-        side = 1 if self._rest[1] <= self._rest[-1] else -1
-        if self._rest[side] > 0 or self._center not in self._known:
-            self._visit(now, self._resting if self._rest[side] > 0 else self._center)
+        levels, glances = self._levels, self._glances
+        if self._workers > 1 and glances.side and self._target != levels.center:
+            self._visit(now, levels.center)
             return
-        self._side = side
-        level = round(self._center * math.exp(side * _STEP_HOLD))
-        level += side if level == self._center else 0
-        self._known = {at: self._known[at] for at in (self._center, self._resting) if at in self._known}
+        best, before = levels.better(), levels.center
+        if best < before and not glances.side and self._lost > _CENTER_LOSS + 3 * levels.drift:
+            levels.edge = min(levels.edge, before)
+            glances.rest_after_fall()
+        levels.center = best
+        if glances.side and best != before:
+            glances.look_more()
+        elif glances.side:
+            glances.look_less(levels.drift)
+        self._rest_or_look(now, glances.next_side(is_below_pointless=self._has_room(now)))
+
+    def _rest_or_look(self, now: float, side: int) -> None:
+        levels, glances = self._levels, self._glances
+        if glances.rest[side] > 0 or levels.center not in levels.known:
+            self._visit(now, self._resting if glances.rest[side] > 0 else levels.center)
+            return
+        glances.side = side
+        level = round(levels.center * math.exp(side * glances.stride))
+        if side > 0 and levels.is_beyond(level):
+            level = round(levels.center * math.exp(glances.least_stride(levels.drift)))
+            if levels.is_beyond(level):
+                levels.edge *= 1.02
+                glances.look_less(levels.drift)
+                self._visit(now, self._resting)
+                return
+        level += side if level == levels.center else 0
+        kept = (levels.center, self._resting)
+        levels.known = {at: levels.known[at] for at in kept if at in levels.known}
         self._visit(now, max(1.0, float(level)))
-
-    def _judge_look(self) -> None:
-        """Look again soon where it was worth it, ever more rarely where it was not."""
-        if self._center != self._target:
-            self._look_less()
-            return
-        self._patience[self._side] = self._rest[self._side] = _LEAST_PATIENCE
-        self._side = 0
-
-    def _look_less(self) -> None:
-        side, self._side = self._side, 0
-        self._patience[side] = self._rest[side] = min(_MOST_PATIENCE, 2 * self._patience[side])

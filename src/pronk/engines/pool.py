@@ -178,7 +178,7 @@ async def open_pool(
     replicas = [
         Replica(
             Client(url, name=name, api_key=api_key, limits=limits, tls=tls),
-            Limiter(share, workers=workers, reserve=reserve),
+            Limiter(share, workers=workers, reserve=reserve, chance=chance),
             clock,
         )
         for name, url in zip(names, spec.urls, strict=True)

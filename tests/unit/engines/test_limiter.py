@@ -78,6 +78,16 @@ def test_refusals_bring_it_down_once_a_latency() -> None:
     assert limiter.limit == first
 
 
+def test_refusals_are_remembered_as_an_edge() -> None:
+    limiter = Limiter()
+    drive(EngineModel(seats=64, step=0.004), 20.0, limiter)
+    flying = limiter.flying
+    limiter.refused(1000.0)
+    assert limiter.limit < flying
+    limiter.refused(1100.0)
+    assert limiter.limit >= 0.6 * flying
+
+
 def test_a_queue_that_the_engine_shows_is_given_back() -> None:
     limiter = Limiter()
     drive(EngineModel(seats=64, step=0.004), 3.0, limiter)
