@@ -20,13 +20,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections import deque
 from typing import Final, Literal
 
 from pronk.engines.climb import FIRST, Climb
 from pronk.engines.evidence import Evidence, Seen
 from pronk.engines.gauges import Gauges
 from pronk.engines.glances import Glances
+from pronk.engines.heard import Heard, is_ours
 from pronk.engines.levels import STEPS, Levels
 from pronk.engines.reserve import Reserve, nothing
 
@@ -54,9 +54,6 @@ _QUICK_LEAST: Final = 64
 _FULL: Final = 0.85
 _CALM_LATENCIES: Final = 1.5
 """After a fall the preempted are computed again for a latency and more: what comes back meanwhile tells of the storm."""
-_LOOKS: Final = 4
-_QUEUE: Final = 0.05
-"""Waiting sequences, as a share of those that run, that fill every seat which becomes free; more are a queue."""
 
 Mark = tuple[float, float, int]
 """When a request began, the integral of requests out until then, and how many were out with it."""
@@ -102,10 +99,7 @@ class Limiter:
         self._lost = 0.0
         self._is_suspect = False
         self._has_jumped = False
-        self._looks: deque[Gauges] = deque(maxlen=_LOOKS)
-        self._ours: deque[Gauges] = deque(maxlen=_LOOKS)
-        self._preemptions = -1.0
-        self._preempted_at = -math.inf
+        self._heard = Heard()
         self._phase: Phase = "climb"
         self._step = 0
 
@@ -162,37 +156,19 @@ class Limiter:
         A queue that is all ours is given back at once. The first preemption of a climb is the edge; later ones are left
         to the throughput, which may well be best with a few of them.
         """
-        preempted = gauges.preemptions > self._preemptions >= 0
-        self._preemptions = gauges.preemptions
-        if preempted:
-            self._preempted_at = now
-        self._looks.append(gauges)
-        if self.is_fixed or self._workers * self.flying < 0.9 * (gauges.running + gauges.waiting):
+        flying = self._workers * self.flying
+        preempted = self._heard.take(now, gauges, flying)
+        if self.is_fixed or not is_ours(gauges, flying):
             return
-        self._ours.append(gauges)
+        seats = self._heard.filled_seats()
         if self._phase == "climb" and preempted and self._latency:
             self._levels.set_edge(float(self.flying), self._mean_work)
             self._settle(now, 0.8 * self.flying, "seek")
-        elif len(self._ours) == _LOOKS and self._is_calm(now):
-            self._give_back(now)
-        elif not self._latency and gauges.waiting == 0 and gauges.kv_use < _CALM_KV:
-            self._grow_blind(now, self._most)
-
-    def _is_calm(self, now: float) -> bool:
-        """Whether what waits in the engine is new, and not preempted."""
-        return now - self._preempted_at > 3 * self._latency
-
-    def _has_room(self, now: float) -> bool:
-        """Whether the engine shows no queue: then fewer requests cannot do better."""
-        room = (look.waiting <= max(1.0, _QUEUE * look.running) for look in self._looks)
-        return len(self._looks) > 0 and self._is_calm(now) and all(room)
-
-    def _give_back(self, now: float) -> None:
-        seats = max(look.running for look in self._ours)
-        queue = min(look.waiting for look in self._ours)
-        if queue > max(1.0, _QUEUE * seats):
+        elif seats is not None and self._heard.is_calm(now, self._latency):
             queue = 0.0 if self._reserve(round(seats)) else 0.04 * seats + 2
             self._settle(now, (seats + queue) / self._workers, "hold")
+        elif not (self._latency or self._heard.is_whole) and gauges.waiting == 0 and gauges.kv_use < _CALM_KV:
+            self._grow_blind(now, self._most)
 
     def _settle(self, now: float, level: float, phase: Phase) -> None:
         """Go where the engine's own words point to."""
@@ -240,7 +216,7 @@ class Limiter:
             self._visit(now, levels.center)
 
     def _visit(self, now: float, level: float) -> None:
-        self._ours.clear()
+        self._heard.forget()
         is_quick = self._latency * _QUICK_RATE < self.flying
         self._target = float(min(self._most, max(self._quick_least if is_quick else 1, round(level))))
         self.limit = min(self.limit, int(self._target))
@@ -400,7 +376,8 @@ class Limiter:
             glances.look_more()
         elif glances.side:
             glances.look_less(levels.drift)
-        self._rest_or_look(now, glances.next_side(is_below_pointless=self._has_room(now)))
+        has_room = self._heard.has_room() and self._heard.is_calm(now, self._latency)
+        self._rest_or_look(now, glances.next_side(is_below_pointless=has_room))
 
     def _rest_or_look(self, now: float, side: int) -> None:
         levels, glances = self._levels, self._glances
