@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 from tests.console.lines import index_of
 
-from pronk.console.index import queries
+from pronk.console.index import distributions, groups, queries
 from pronk.console.index.columns import DIMENSIONS, NUMBERS
 from pronk.console.index.filters import COMPARED, KNOWN, Filter, Term
 from pronk.console.index.typed import read_filter, read_typed, write_term, write_typed
@@ -168,13 +168,45 @@ MEANINGS: dict[str, Callable[[dict[str, Any]], bool]] = {
     '"WHAT IS 4"': lambda line: line["prompt"].startswith("What is 4"),
     "reference~b0/in": lambda line: "//b0/in" in line.get("ref", ""),
     'message~"No. 17"': lambda line: line.get("message") == "No. 17",
+    "mark:good": lambda line: line["tokens"][0] in {4, 7},
+    "-mark:good has:mark": lambda line: line["tokens"][0] == 9,
+    "region:eu-west-1": lambda line: "//b0/" in line.get("ref", ""),
 }  # fmt: skip
+
+
+async def region_of(bucket: str) -> str | None:
+    return {"b0": "eu-west-1"}.get(bucket)
+
+
+@pytest.mark.anyio
+async def test_marks_and_regions_are_told_apart_as_they_are_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributions, "SECONDS", 120.0)
+    index = await index_of(tmp_path, lines())
+    for marks in ({5: "good", 8: "bad"}, {5: "bad"}, {}):
+        await index.learn(marks, region_of)
+        found = {
+            one.name: {each.value: each.count for each in one.values}
+            for one in await distributions.facets(index, read_typed(""))
+        }
+        counts = {mark: list(marks.values()).count(mark) for mark in marks.values()}
+        assert found.get("mark", {}) == counts
+        for mark in ("good", "bad"):
+            marked = [line for line, one in marks.items() if one == mark]
+            assert list(await queries.numbers(index, read_typed(f"mark:{mark}"))) == marked
+    assert {one.value: one.count for one in await groups.groups(index, read_typed(""), "region")} == {
+        "eu-west-1": 30,
+        None: 60,
+    }
+    index.table.close()
 
 
 @pytest.mark.anyio
 async def test_each_operator_means_what_it_says(tmp_path: Path) -> None:
     made = lines()
     index = await index_of(tmp_path, made)
+    await index.learn({5: "good", 8: "good", 10: "bad"}, region_of)
     for settled in (False, True):
         if settled:
             index.known.clear()

@@ -217,6 +217,9 @@ def test_marks_are_put_changed_taken_away_and_exported(
             http.post(f"/batches/{batch}/lines/7/mark", headers=headers, json={"mark": mark}).json()["mark"]
             == mark
         )
+        shown = http.get(f"/batches/{batch}/rows?filter=mark:{mark}")
+        assert (shown.headers["x-total"], 'data-line="7"' in shown.text) == ("1", True)
+        assert f'href="?mark={mark}"' in http.get(f"/batches/{batch}/facets").text
     rows = [json.loads(text) for text in http.get(f"/batches/{batch}/export?as=jsonl").text.splitlines()]
     assert {row["line"]: row["mark"] for row in rows if row["mark"]} == {7: "bad"}
     assert (

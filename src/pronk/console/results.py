@@ -40,6 +40,8 @@ async def index_of(desk: Desk, project: ProjectId, batch_id: str) -> tuple[Batch
     batch = await find_batch(desk, project, batch_id)
     index = desk.shelf.get(batch)
     await index.until_begun()
+    store = desk.parts.store
+    await index.learn(await store.marks.of_batch(project, batch.id), store.regions.find_region)
     return batch, index
 
 

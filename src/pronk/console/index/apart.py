@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from math import log
 from typing import Final
 
@@ -10,15 +9,12 @@ import msgspec
 
 from pronk.console.index.columns import DIMENSIONS
 from pronk.console.index.filters import chosen
-from pronk.console.index.shelf import Index
+from pronk.console.index.shelf import MAX_BUCKETS, Index, RegionOf
 
 _LOOKED_AT: Final = ("bucket", "prefix", "ending", "type", "bytes", "pictures", "replica", "minute")
 _MIN_LINES: Final = 3
-_MAX_BUCKETS: Final = 100
 _SECONDS: Final = 2.0
 
-RegionOf = Callable[[str], Awaitable[str | None]]
-"""Returns where a bucket lives, None where nobody knows."""
 _Row = tuple[str, int, int]
 """A value, how many lines have it, how many of them failed."""
 
@@ -88,7 +84,7 @@ async def _rows(index: Index, name: str, code: str | None) -> list[_Row]:
 
 async def _by_region(buckets: list[_Row], region_of: RegionOf) -> list[_Row]:
     """Return the rows of buckets put together by region; [] where that says no more than the buckets do."""
-    if len(buckets) > _MAX_BUCKETS:
+    if len(buckets) > MAX_BUCKETS:
         return []
     sums: dict[str, tuple[int, int]] = {}
     for bucket, count, failed in buckets:

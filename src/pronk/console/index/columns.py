@@ -25,8 +25,10 @@ DIMENSIONS: Final = {
     "pictures": "CAST(pictures AS VARCHAR)",
     "minute": "strftime(to_timestamp(ended_at // 60 * 60) AT TIME ZONE 'UTC', '%d %b %H:%M')",
     "custom_id": "custom_id",
+    "region": "(SELECT regions.region FROM regions WHERE regions.bucket = lines.bucket)",
+    "mark": "(SELECT marks.mark FROM marks WHERE marks.line = lines.line)",
 }
-"""What has values: our names to our expressions."""
+"""What has values: our names to our expressions over ``lines``."""
 
 NUMBERS: Final = {
     name: f"CAST({name} AS DOUBLE)"

@@ -107,13 +107,18 @@ async def fields(index: Index) -> list[Field]:
 async def facets(index: Index, wanted: Filter) -> list[Spread]:
     """Return how everything that tells lines apart is spread. Raises UnavailableError when that takes too long."""
     known = await fields(index)
-    valued = [*VALUED, *(one.name for one in known if one.is_telling and not one.is_number)]
+    named = [name for name, pairs in index.elsewhere.items() if pairs]
+    valued = [*VALUED, *named, *(one.name for one in known if one.is_telling and not one.is_number)]
     ranged = [*RANGED, *(one.name for one in known if one.is_number)]
     by_value = await spreads(index, wanted, valued)
     by_number = await ranges(index, wanted, ranged)
-    named = {term.name for term in wanted.terms}
-    worth = [one for one in by_value if len(one.values) > 1 or (one.values and one.name in {"code", *named})]
-    return [*worth, *(one for one in by_number if len(one.bins) > 1 or one.name in named)]
+    asked = {term.name for term in wanted.terms}
+    worth = [
+        one
+        for one in by_value
+        if len(one.values) > 1 or (one.values and one.name in {"code", "mark", *asked})
+    ]
+    return [*worth, *(one for one in by_number if len(one.bins) > 1 or one.name in asked)]
 
 
 async def heads(index: Index, wanted: Filter, names: Iterable[str]) -> list[Spread]:

@@ -6,10 +6,10 @@ import fcntl
 import os
 import shutil
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import anyio.abc
@@ -26,6 +26,11 @@ from pronk.domain.ids import BatchId
 
 log = structlog.get_logger()
 
+RegionOf = Callable[[str], Awaitable[str | None]]
+"""Returns where a bucket lives, None where nobody knows."""
+
+MAX_BUCKETS: Final = 100
+"""How many buckets of a batch are asked for where they live."""
 MAX_OPEN: Final = 8
 _KEPT: Final = 32
 LOOK_SECONDS: Final = 1.0
@@ -51,12 +56,37 @@ class Index:
         self.is_running = False
         self.known: OrderedDict[object, object] = OrderedDict()
         self.looks: dict[int, int | None] = {}
+        self.elsewhere: dict[str, Mapping[Any, str]] = {"mark": {}, "region": {}}
+        self._learning = anyio.Lock()
+        self._learnt = 0
+        self._regions_of = -1
         self._first = anyio.Event()
 
     @property
     def version(self) -> int:
         """How often something was taken in."""
-        return self.feed.slices
+        return self.feed.slices + self._learnt
+
+    async def learn(self, marks: Mapping[int, str], region_of: RegionOf) -> None:
+        """Take over the marks as they are now, and where the buckets of new lines live."""
+        async with self._learning:
+            await self._replace("mark", marks)
+            if self._regions_of != self.feed.slices:
+                self._regions_of = self.feed.slices
+                await self._replace("region", await self._regions(region_of))
+
+    async def _regions(self, region_of: RegionOf) -> dict[str, str]:
+        rows = await self.table.ask(
+            "SELECT DISTINCT bucket FROM lines WHERE bucket <> '' LIMIT ?", [MAX_BUCKETS]
+        )
+        found = {bucket: await region_of(bucket) for (bucket,) in rows}
+        return {bucket: region for bucket, region in found.items() if region}
+
+    async def _replace(self, name: str, pairs: Mapping[Any, str]) -> None:
+        if self.elsewhere[name] != pairs:
+            await self.table.replace(f"{name}s", pairs)
+            self.elsewhere[name] = pairs
+            self._learnt += 1
 
     def keep(self, key: object, value: object) -> None:
         """Remember the answer to a question; the oldest are forgotten."""

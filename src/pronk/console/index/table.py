@@ -1,6 +1,7 @@
 """The DuckDB side of an index: one database file for each batch, written by us alone, asked with bound values only.
 
-What is asked are ``lines``, a row for each, and ``pairs``, a row for each field of each JSON answer.
+What is asked are ``lines``, a row for each, and ``pairs``, a row for each field of each JSON answer. ``marks`` and ``regions`` hold
+what is known elsewhere of lines and of buckets.
 
 DuckDB is an optional part: ``pip install pronk[export]``. No text of a caller ever becomes SQL.
 """
@@ -54,6 +55,10 @@ _SETTLE: Final = (
     *(f"DROP TABLE {name}" for name in COLUMNS),
     "COMMIT",
 )
+_KNOWN_ELSEWHERE: Final = {
+    "marks": "CREATE OR REPLACE TABLE marks AS SELECT UNNEST(?::BIGINT[]) AS line, UNNEST(?::VARCHAR[]) AS mark",
+    "regions": "CREATE OR REPLACE TABLE regions AS SELECT UNNEST(?::VARCHAR[]) AS bucket, UNNEST(?::VARCHAR[]) AS region",
+}
 QUERY_SECONDS: Final = 5.0
 _SETTLE_SECONDS: Final = 120.0
 
@@ -69,6 +74,8 @@ class Table:
         self._connection.execute(_NUMBER)
         self._connection.execute(_VIEW)
         self._connection.execute(f"CREATE VIEW pairs AS {_PAIRS}")
+        for statement in _KNOWN_ELSEWHERE.values():
+            self._connection.execute(statement, [[], []])
         self._connection.execute(f"SET allowed_directories = ['{_quoted(path)}']")
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("SET lock_configuration = true")
@@ -83,6 +90,10 @@ class Table:
             f"maximum_object_size = 2097152, columns = {{{members}}}) AS rows ANTI JOIN {name} AS had USING (line)",
             [str(rows)],
         )
+
+    async def replace(self, name: str, pairs: Mapping[Any, str]) -> None:
+        """Put these pairs in the place of all that ``marks`` or ``regions`` hold."""
+        await self.ask(_KNOWN_ELSEWHERE[name], [list(pairs), list(pairs.values())])
 
     async def clear(self, name: str) -> None:
         """Forget the rows of a table."""
