@@ -1,6 +1,6 @@
-"""What open pages cost a batch that runs at full speed: CPU of the server's processes with and without them, turn about.
+"""What open pages cost a batch that runs at full speed: its time with and without them, turn about.
 
-Time on the CPU says it on any machine; throughput, which is measured beside it, only on one that does nothing else.
+On a machine that does nothing else, as all that is measured at full size; what server and worker took of the CPU is told beside it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ from bench.measure import children, cpu_seconds
 from bench.product import Product, product
 
 pytestmark = pytest.mark.scale
-LINES = 100_000
-PAIRS = 3
+LINES = 200_000
+PAIRS = 5
 MOST = 0.03
-"""Of a core. A worker at full speed has a core of its own, so that it is the same share of what runs the batch."""
 GRID_SECONDS = 2.5
 COUNTS_SECONDS = 10
 
@@ -105,14 +104,14 @@ def cost_of(server: Product, file: str, *, is_open: bool) -> Cost:
 
 
 def until(holds: Callable[[], bool]) -> None:
-    """Ask a few times a second only: answers cost the server, too."""
+    """Ask often enough to see the end, with and without pages alike."""
     rest, end = threading.Event(), time.monotonic() + 300
     while not holds():
         assert time.monotonic() < end, "it never happened"
-        rest.wait(0.3)
+        rest.wait(0.03)
 
 
-def test_open_pages_take_less_than_three_hundredths_of_a_core(tmp_path: Path) -> None:
+def test_open_pages_cost_a_batch_less_than_three_hundredths_of_its_throughput(tmp_path: Path) -> None:
     """List, batch and results are open together; what the server takes by the second without them is taken off."""
     file = text_file(tmp_path / "in.jsonl", LINES)
     pairs: list[dict[bool, Cost]] = []
@@ -125,9 +124,9 @@ def test_open_pages_take_less_than_three_hundredths_of_a_core(tmp_path: Path) ->
     server_share = median(pair[True].share - pair[False].share for pair in pairs)
     child_share = median(pair[True].child / pair[True].seconds for pair in pairs)
     worker = median(pair[True].worker / pair[False].worker for pair in pairs)
-    throughput = median(pair[False].seconds / pair[True].seconds for pair in pairs)
+    ratios = [pair[False].seconds / pair[True].seconds for pair in pairs]
     sys.stdout.write(
-        f"\nopen pages take {server_share:.4f} of a core of the server, {child_share:.4f} of its child; "
-        f"with pages open / without: worker's CPU {worker:.3f}, throughput {throughput:.3f}\n"
+        f"\nopen pages take {server_share:.4f} of a core of the server, {child_share:.4f} of its child; with pages open / without: "
+        f"worker's CPU {worker:.3f}, throughput {median(ratios):.3f} ({', '.join(f'{one:.3f}' for one in ratios)})\n"
     )
-    assert server_share <= MOST
+    assert median(ratios) >= 1 - MOST
