@@ -285,7 +285,7 @@ def test_changes_are_on_screen_within_two_seconds(tab: Tab, live: ConsoleServer,
 @pytest.mark.console
 def test_the_time_left_is_within_a_fifth_on_a_steady_engine(browser: Any, tmp_path: Path) -> None:
     """Sixty-four answers a second: after a twentieth of the lines the page's word is compared with what came true."""
-    total = 2400
+    total = 4800
     with console_server(tmp_path) as server, httpx2.Client(base_url=server.url, timeout=30) as http:
         batch = start(server, [line(n, "hi", picture=False, model="delay-0.5") for n in range(total)])
         said: list[tuple[float, float, float]] = []

@@ -11,6 +11,9 @@ from pronk.domain.batch import Batch
 
 _SECONDS: Final = 60.0
 _MAX: Final = 512
+_LEAST_SECONDS: Final = 4.0
+_SURE_SECONDS: Final = 6.0
+"""Before that the mean since the start tells more of the start than of the pace: nothing is said of the time left."""
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -37,8 +40,10 @@ class Paces:
             seen.append((now, done))
         while now - seen[0][0] > _SECONDS:
             seen.popleft()
-        rate = _slope(seen) or mean_rate(batch, now)
-        return Pace(rate, (counts.total - done) / rate if rate else None)
+        slope, mean = _slope(seen), mean_rate(batch, now)
+        is_sure = slope is not None or now - batch.in_progress_at >= _SURE_SECONDS
+        rate = slope or mean
+        return Pace(rate, (counts.total - done) / rate if rate and is_sure else None)
 
     def _moments(self, batch_id: str) -> deque[tuple[float, int]]:
         seen = self._seen.setdefault(batch_id, deque())
@@ -57,5 +62,11 @@ def mean_rate(batch: Batch, now: float | None = None) -> float | None:
 
 
 def _slope(seen: deque[tuple[float, int]]) -> float | None:
-    (first_at, first), (last_at, last) = seen[0], seen[-1]
-    return (last - first) / (last_at - first_at) if last_at - first_at >= 5 and last > first else None
+    """Return the pace since the first lines were done; what came before is how long an answer takes."""
+    last_at, last = seen[-1]
+    first_at, first = next((moment for moment in seen if moment[1]), seen[-1])
+    return (
+        (last - first) / (last_at - first_at)
+        if last_at - first_at >= _LEAST_SECONDS and last > first
+        else None
+    )
