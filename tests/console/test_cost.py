@@ -25,7 +25,7 @@ pytestmark = pytest.mark.scale
 LINES = 200_000
 PAIRS = 5
 MOST = 0.03
-GRID_SECONDS = 2.5
+GRID_SECONDS = 1.5
 COUNTS_SECONDS = 10
 
 

@@ -121,6 +121,26 @@ def test_what_is_finished_is_shown_while_the_rest_still_runs(
     live.release()
 
 
+@pytest.mark.console
+def test_a_line_is_on_the_page_three_seconds_after_it_is_journalled(
+    tab: Tab, live: ConsoleServer, http: httpx2.Client
+) -> None:
+    batch = start(
+        live, [line(n, "hi", picture=False, model="delay-4" if n == 4 else "hold") for n in range(1, 5)]
+    )
+    wait_for(lambda: len(live.engine.held) == 3)
+    page = tab.go(f"/batches/{batch}/results?view=list&state=ok")
+    page.wait_for_load_state("load")
+    assert page.locator('#view [data-line="4"]').count() == 0
+    wait_for(lambda: http.get(f"/v1/batches/{batch}").json()["request_counts"]["completed"] == 1)
+    journalled_at = time.monotonic()
+    page.wait_for_selector('#view [data-line="4"]')
+    took = time.monotonic() - journalled_at
+    live.release()
+    note(f"on the page after {took:.1f} s")
+    assert took <= 3
+
+
 def test_a_question_is_answered_although_the_page_changes_meanwhile(
     tab: Tab, live: ConsoleServer, http: httpx2.Client
 ) -> None:

@@ -267,7 +267,7 @@
       htmx.ajax("GET", `${base}/facets?${query}${tail}`, { target: "#facets", swap: "outerHTML" });
       heads();
     }
-  }, 2500);
+  }, 1500);
 
   if (narrow.matches) $("#filters").open = false;
   perRow = Number(kept("density", 6));
