@@ -20,13 +20,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def run(
-    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Run:
-    """Run a command line in an empty folder; returns its exit status, standard output and standard error."""
-    monkeypatch.setenv("PRONK_URL", server.url)
-    monkeypatch.setattr("pronk.cli.batches.POLL_SECONDS", 0.02)
-    monkeypatch.chdir(tmp_path)
+def command(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command line; returns its exit status, standard output and standard error."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:
@@ -35,3 +30,12 @@ def run(
         return int(ended.value.code or 0), out, err
 
     return run
+
+
+@pytest.fixture
+def run(server: Server, command: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run a command line against the server, in an empty folder."""
+    monkeypatch.setenv("PRONK_URL", server.url)
+    monkeypatch.setattr("pronk.cli.batches.POLL_SECONDS", 0.02)
+    monkeypatch.chdir(tmp_path)
+    return command

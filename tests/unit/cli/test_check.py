@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.conformance.server import Server, running_server
 from tests.media.pictures import png
+from tests.unit.cli.conftest import Run
 
 from pronk.cli.check_page import page
-from pronk.cli.main import main
 
-Run = Callable[..., tuple[int, str, str]]
 PICTURE = "data:image/png;base64," + base64.b64encode(png()).decode()
 
 
@@ -26,17 +25,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+def run(command: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     monkeypatch.delenv("PRONK_URL", raising=False)
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
+    return command
 
 
 def write(*references: str) -> str:

@@ -5,32 +5,22 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
 import pytest
 from tests.conformance.server import running_server
+from tests.unit.cli.conftest import Run
 
-from pronk.cli.main import main
 from pronk.domain.key import Scope
 from pronk.domain.project import Limits
 
-Run = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Run a command line on the database below an empty folder; returns its exit status, output and standard error."""
+def run(command: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run a command line on the database below an empty folder; as `command` does."""
     monkeypatch.setenv("PRONK_DATA_DIR", str(tmp_path))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
+    return command
 
 
 def test_a_running_server_hears_of_keys_at_once(run: Run, tmp_path: Path) -> None:
